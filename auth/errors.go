@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auth
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/portalsec/portalsec"
+	"github.com/portalsec/portalsec/auth/password"
+)
+
+// ErrLoginRefused says that the credentials were not accepted. The reason is in the audit log only.
+var ErrLoginRefused = errors.New("auth: sign-in refused")
+
+// ErrNoPending says that the request carries no pending login: there never was one, its ten minutes are over,
+// it was used, or the account has changed since.
+var ErrNoPending = errors.New("auth: no pending login")
+
+// ErrNoAccount says that there is no such account.
+var ErrNoAccount = errors.New("auth: no such account")
+
+// ErrEmailTaken says that another account has the e-mail address.
+var ErrEmailTaken = errors.New("auth: e-mail address is taken")
+
+// ErrEmail says that a text is not an e-mail address.
+var ErrEmail = errors.New("auth: not an e-mail address")
+
+// ThrottledError says that there were too many attempts and nothing was checked. [errors.Is] finds it to be
+// an [ErrLoginRefused].
+type ThrottledError struct {
+	// RetryAfter is how long to wait before the next attempt.
+	RetryAfter time.Duration
+}
+
+// Error gives a text without the time.
+func (e *ThrottledError) Error() string { return "auth: too many attempts" }
+
+// Is makes a ThrottledError an ErrLoginRefused.
+func (e *ThrottledError) Is(target error) bool { return target == ErrLoginRefused }
+
+// DenialOf gives the public answer to an error of Login, CompleteLogin, ChangePassword or Reauthenticate: 401
+// for refused credentials and missing logins, 422 with what is wrong with it for a new password that is not good
+// enough, 429 for too many attempts, and 503 for a busy portal and everything that broke.
+func DenialOf(err error) portalsec.Denial {
+	var throttled *ThrottledError
+	var weak *password.PolicyError
+	switch {
+	case errors.As(err, &throttled):
+		return portalsec.Denial{
+			Status: http.StatusTooManyRequests, Code: "too-many-attempts", Title: "Too many attempts",
+			Detail: "Wait a while, then try again.", RetryAfter: throttled.RetryAfter,
+		}
+	case errors.Is(err, ErrLoginRefused):
+		return portalsec.Denial{
+			Status: http.StatusUnauthorized, Code: "sign-in-refused", Title: "Sign-in refused",
+			Detail: "The e-mail address or the password is wrong.",
+		}
+	case errors.Is(err, ErrNoPending), errors.Is(err, ErrNoSession):
+		return portalsec.Denial{
+			Status: http.StatusUnauthorized, Code: "sign-in-required", Title: "Sign in first",
+		}
+	case errors.As(err, &weak):
+		texts := make([]string, len(weak.Problems))
+		for i, p := range weak.Problems {
+			texts[i] = p.Text
+		}
+		return portalsec.Denial{
+			Status: http.StatusUnprocessableEntity, Code: "password-refused", Title: "Choose another password",
+			Detail: strings.Join(texts, " "),
+		}
+	case errors.Is(err, password.ErrBusy):
+		return portalsec.Denial{
+			Status: http.StatusServiceUnavailable, Code: "busy", Title: "The portal is busy",
+			Detail: "Try again in a few seconds.", RetryAfter: 5 * time.Second,
+		}
+	default:
+		return unavailable
+	}
+}
+
+// unavailable is the answer when something broke: nothing is let through.
+var unavailable = portalsec.Denial{
+	Status: http.StatusServiceUnavailable, Code: "unavailable", Title: "Temporarily unavailable",
+	Detail: "Try again in a minute.",
+}
