@@ -93,7 +93,7 @@ func finish(rec Recorder, q *request, status int) {
 		outcome = Failure
 	}
 	// The response is sent: an error can no longer stop the act, and the recorder raises its own alarm.
-	_ = rec.Record(context.WithoutCancel(q.r.Context()), Event{Kind: HTTPRequest, Outcome: outcome, Status: status})
+	_ = rec.Record(q.r.Context(), Event{Kind: HTTPRequest, Outcome: outcome, Status: status})
 }
 
 // statusWriter remembers the status of the response.
