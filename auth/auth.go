@@ -4,7 +4,6 @@ package auth
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -24,8 +23,6 @@ const (
 	pendingLifetime = 10 * time.Minute
 	// browserLifetime is how long a browser stays known after its last login.
 	browserLifetime = 180 * 24 * time.Hour
-	// finishTimeout bounds an act that goes on after its request has ended.
-	finishTimeout = 15 * time.Second
 )
 
 // ErrNoSession is [session.ErrNoSession].
@@ -165,25 +162,9 @@ func (a *Auth) record(ctx context.Context, e audit.Event) error {
 	return nil
 }
 
-// finishing gives a context for an act that a client who goes away must not leave half done, such as a new password
-// beside the sessions of the old one.
-func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-}
-
-// recorded records e and then acts, also when ctx ends meanwhile. When the act fails, that is recorded too.
+// recorded is [audit.Act] with the recorder of a.
 func (a *Auth) recorded(ctx context.Context, e audit.Event, act func(context.Context) error) error {
-	e.Outcome = audit.Success
-	if err := a.record(ctx, e); err != nil {
-		return err
-	}
-	acting, cancel := finishing(ctx)
-	defer cancel()
-	if err := act(acting); err != nil {
-		e.Outcome = audit.Error
-		return errors.Join(err, a.record(context.WithoutCancel(ctx), e))
-	}
-	return nil
+	return audit.Act(ctx, a.audit, e, func(ctx context.Context, _ *audit.Event) error { return act(ctx) })
 }
 
 // about gives an event about an account: who acts is for the context to say.

@@ -241,7 +241,7 @@ func (a *Auth) admit(ctx context.Context, w http.ResponseWriter, r *http.Request
 // Logout ends the session that r carries and removes its cookie, and that of a pending login. It does its work when
 // ctx has ended too.
 func (a *Auth) Logout(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := finishing(ctx)
+	ctx, cancel := audit.Finishing(ctx)
 	defer cancel()
 	if err := a.sessions.End(ctx, w, r); err != nil {
 		return err

@@ -56,7 +56,7 @@ func (a *Auth) ChangePassword(ctx context.Context, w http.ResponseWriter, r *htt
 	if err != nil {
 		return err
 	}
-	ctx, cancel := finishing(ctx)
+	ctx, cancel := audit.Finishing(ctx)
 	defer cancel()
 	_, err = a.sessions.Rotate(ctx, w, r, portalsec.FactorProof{Kind: portalsec.FactorPassword, At: a.now()})
 	return err

@@ -113,7 +113,7 @@ func (s *Files) Open(ctx context.Context, row Row) (*File, error) {
 	return &File{
 		f: f, chunks: c,
 		// The context serves the audit log only; a File lives no longer than the request that opened it.
-		refuse: func() error { return s.ring.refuse(context.WithoutCancel(ctx), "file", row, "not-authentic") },
+		refuse: func() error { return s.ring.refuse(ctx, "file", row, "not-authentic") },
 	}, nil
 }
 

@@ -103,20 +103,20 @@ func (k *Keyring) Shred(ctx context.Context, tenant, subject string) error {
 		return errors.New("crypto: Shred needs a subject")
 	}
 	event := audit.Event{
-		Kind: audit.CryptoShredded, Outcome: audit.Success, Severity: audit.Notice, Tenant: tenant,
+		Kind: audit.CryptoShredded, Severity: audit.Notice, Tenant: tenant,
 		Subjects: []audit.Pseudonym{audit.Pseudonym(subject)},
 		Target:   &audit.Target{Type: "subject", ID: subject},
 	}
-	// Before the act: it cannot be undone if the log then fails.
-	if err := k.cfg.Audit.Record(ctx, event); err != nil {
-		return fmt.Errorf("crypto: record shredding: %w", err)
-	}
-	err := k.cfg.Store.ShredSubject(ctx, tenant, subject, newKeyID(), k.cfg.Clock.Now())
-	k.cache.drop(Scope{Kind: KindSubject, Tenant: tenant, Subject: subject})
+	err := audit.Act(ctx, k.cfg.Audit, event, func(ctx context.Context, result *audit.Event) error {
+		err := k.cfg.Store.ShredSubject(ctx, tenant, subject, newKeyID(), k.cfg.Clock.Now())
+		k.cache.drop(Scope{Kind: KindSubject, Tenant: tenant, Subject: subject})
+		if err != nil {
+			result.Reason, result.Severity = "store-failed", audit.Warning
+		}
+		return err
+	})
 	if err != nil {
-		event.Outcome, event.Reason, event.Severity = audit.Error, "store-failed", audit.Warning
-		err = fmt.Errorf("crypto: shred: %w", err)
-		return errors.Join(err, k.cfg.Audit.Record(context.WithoutCancel(ctx), event))
+		return fmt.Errorf("crypto: shred: %w", err)
 	}
 	return nil
 }

@@ -333,6 +333,28 @@ func TestShred(t *testing.T) {
 }
 
 // TestShredWhileInUse asserts that nothing that starts after Shred has returned uses the key.
+// Who hangs up once the log tells of a shredding gets it all the same, or the log would tell of one that never was.
+func TestShredOutlivesItsRequest(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	hangsUp := audit.RecorderFunc(func(_ context.Context, e audit.Event) error {
+		if e.Kind == audit.CryptoShredded {
+			cancel()
+		}
+		return nil
+	})
+	k := newRing(t, crypto.Config{Audit: hangsUp})
+	row := crypto.Row{Tenant: "acme", Subject: "ann", ID: "1"}
+	field := k.Field("customer", "name")
+	sealed, err := field.Seal(ctx, row, []byte("Ann"))
+	require.NoError(t, err)
+	require.NoError(t, k.Shred(ctx, row.Tenant, row.Subject))
+	require.Error(t, ctx.Err())
+	_, err = field.Open(t.Context(), row, sealed)
+	require.ErrorIs(t, err, crypto.ErrShredded)
+}
+
 func TestShredWhileInUse(t *testing.T) {
 	t.Parallel()
 	ring := newRing(t, crypto.Config{})

@@ -6,7 +6,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -54,26 +53,25 @@ func (k *Keyring) create(ctx context.Context, scope Scope) (KeyRecord, error) {
 		return KeyRecord{}, err
 	}
 	event := audit.Event{
-		Kind: audit.CryptoKeyCreated, Outcome: audit.Success, Tenant: scope.Tenant,
+		Kind: audit.CryptoKeyCreated, Tenant: scope.Tenant,
 		Target:  &audit.Target{Type: "key", ID: rec.ID.String()},
 		Details: []audit.Detail{{Name: "kind", Value: string(scope.Kind)}},
 	}
 	if scope.Subject != "" {
 		event.Subjects = []audit.Pseudonym{audit.Pseudonym(scope.Subject)}
 	}
-	// Before the act: a key that is in use cannot be taken back if the log then fails.
-	if err := k.cfg.Audit.Record(ctx, event); err != nil {
-		return KeyRecord{}, fmt.Errorf("record creation: %w", err)
-	}
-	kept, err := k.cfg.Store.EnsureKey(ctx, rec)
-	if err == nil && kept.ID == rec.ID {
-		return kept, nil
-	}
-	event.Outcome, event.Reason = audit.Failure, "lost-race"
-	if err != nil {
-		event.Outcome, event.Reason = audit.Error, "not-stored"
-	}
-	return kept, errors.Join(err, k.cfg.Audit.Record(context.WithoutCancel(ctx), event))
+	var kept KeyRecord
+	err := audit.Act(ctx, k.cfg.Audit, event, func(ctx context.Context, result *audit.Event) (err error) {
+		kept, err = k.cfg.Store.EnsureKey(ctx, rec)
+		switch {
+		case err != nil:
+			result.Reason = "not-stored"
+		case kept.ID != rec.ID:
+			result.Outcome, result.Reason = audit.Failure, "lost-race"
+		}
+		return err
+	})
+	return kept, err
 }
 
 // wrap fills Parent and Wrapped.

@@ -3,7 +3,6 @@
 package httpsec
 
 import (
-	"context"
 	"fmt"
 	"net/http"
 	"path"
@@ -40,7 +39,7 @@ func Recover(record audit.Recorder, deny portalsec.DenyFunc) portalsec.Middlewar
 				if !sw.started {
 					e.Status = http.StatusInternalServerError
 				}
-				_ = record.Record(context.WithoutCancel(r.Context()), e) // nothing is left to refuse
+				_ = record.Record(r.Context(), e) // nothing is left to refuse
 				if sw.started {
 					panic(http.ErrAbortHandler)
 				}

@@ -135,26 +135,22 @@ func (f *Filter) SetRules(ctx context.Context, rules Rules, acting netip.Addr) e
 		return ErrLockout
 	}
 	event := audit.Event{
-		Kind: audit.NetworkRulesChanged, Outcome: audit.Success, Severity: audit.Notice,
+		Kind: audit.NetworkRulesChanged, Severity: audit.Notice,
 		Target: &audit.Target{Type: "network-rules", ID: strconv.FormatInt(rules.Version, 10)}, Changes: changes(before.rules, rules),
 	}
-	if err := f.c.Audit.Record(ctx, event); err != nil {
-		return fmt.Errorf("ipfilter: set rules: audit: %w", err)
-	}
-	won, err := f.c.Store.SwapRules(ctx, old, rules)
-	if err == nil && won {
+	return audit.Act(ctx, f.c.Audit, event, func(ctx context.Context, result *audit.Event) error {
+		won, err := f.c.Store.SwapRules(ctx, old, rules)
+		switch {
+		case err != nil:
+			result.Reason, result.Changes = "store-failed", nil
+			return fmt.Errorf("ipfilter: set rules: %w", err)
+		case !won:
+			result.Outcome, result.Reason, result.Changes = audit.Failure, "conflict", nil
+			return errors.Join(ErrConflict, f.load(ctx))
+		}
 		f.current.Store(after)
 		return nil
-	}
-	// The log has a change that was not made: say so there too.
-	event.Outcome, event.Reason, event.Changes = audit.Error, "store-failed", nil
-	if err == nil {
-		event.Outcome, event.Reason = audit.Failure, "conflict"
-		err = errors.Join(ErrConflict, f.load(ctx))
-	} else {
-		err = fmt.Errorf("ipfilter: set rules: %w", err)
-	}
-	return errors.Join(err, f.c.Audit.Record(context.WithoutCancel(ctx), event))
+	})
 }
 
 // rulesNow gives the rules in force now, without those that have expired.

@@ -459,6 +459,21 @@ func TestStoreFailures(t *testing.T) {
 	require.Equal(t, ipfilter.PrefixDenied, reason(t, f.Check(from("198.51.100.1"))), "the last good rules stay")
 }
 
+// Rules that the log has are put in force also when who set them hangs up meanwhile.
+func TestSetRulesOutlivesItsRequest(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var events []audit.Event
+	hangsUp := audit.RecorderFunc(func(_ context.Context, e audit.Event) error { events = append(events, e); cancel(); return nil })
+	f, err := ipfilter.New(ipfilter.Config{Audit: hangsUp})
+	require.NoError(t, err)
+	require.NoError(t, f.Load(ctx))
+	require.NoError(t, f.SetRules(ctx, ipfilter.Rules{Deny: prefixes("203.0.113.0/24")}, netip.MustParseAddr("192.0.2.1")))
+	require.Len(t, events, 1)
+	require.Equal(t, ipfilter.PrefixDenied, reason(t, f.Check(from("203.0.113.1"))))
+}
+
 // TestTwoFilters are two processes on one store.
 func TestTwoFilters(t *testing.T) {
 	t.Parallel()

@@ -168,34 +168,34 @@ func (m *Manager) Remove(ctx context.Context, tenant, user, factorID string) err
 	})
 }
 
-// finishTimeout bounds an act that goes on after its request has ended.
-const finishTimeout = 15 * time.Second
-
-// change records the event and then does the act, so that no change goes unrecorded, also when ctx ends meanwhile: one
-// that is recorded and then fails has a second event that says so.
+// change is [audit.Act] for a change of u's factors. It returns [ErrNotFound] when the act finds that somebody else
+// was first.
 func (m *Manager) change(ctx context.Context, u User, f Factor, e audit.Event, act func(context.Context) (bool, error)) error {
 	e.Outcome = audit.Success
-	if err := m.record(ctx, u, f, e); err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
-	done, err := act(ctx)
-	if err == nil && done {
+	return audit.Act(ctx, m.audit, about(ctx, u, f, e), func(ctx context.Context, result *audit.Event) error {
+		done, err := act(ctx)
+		switch {
+		case err != nil:
+			result.Reason = "store"
+			return fmt.Errorf("mfa: %w", err)
+		case !done:
+			result.Outcome, result.Reason = audit.Failure, "superseded"
+			return ErrNotFound
+		}
 		return nil
-	}
-	e.Outcome, e.Reason = audit.Failure, "superseded"
-	result := ErrNotFound
-	if err != nil {
-		e.Outcome, e.Reason = audit.Error, "store"
-		result = fmt.Errorf("mfa: %w", err)
-	}
-	return errors.Join(result, m.record(ctx, u, f, e))
+	})
 }
 
-// record adds to e whom and which factor it is about. An event without a principal, as at login, is the user's
-// own act once it succeeds.
 func (m *Manager) record(ctx context.Context, u User, f Factor, e audit.Event) error {
+	if err := m.audit.Record(ctx, about(ctx, u, f, e)); err != nil {
+		return fmt.Errorf("mfa: record event: %w", err)
+	}
+	return nil
+}
+
+// about adds to e whom and which factor it is about. An event without a principal, as at login, is the user's
+// own act once it succeeds.
+func about(ctx context.Context, u User, f Factor, e audit.Event) audit.Event {
 	e.Tenant, e.Subjects = u.Tenant, []audit.Pseudonym{audit.Pseudonym(u.ID)}
 	if f.ID != "" {
 		e.Target = &audit.Target{Type: "factor", ID: f.ID}
@@ -204,10 +204,7 @@ func (m *Manager) record(ctx context.Context, u User, f Factor, e audit.Event) e
 	if _, ok := portalsec.PrincipalFrom(ctx); !ok && e.Outcome == audit.Success {
 		e.Actor = audit.Pseudonym(u.ID)
 	}
-	if err := m.audit.Record(ctx, e); err != nil {
-		return fmt.Errorf("mfa: record event: %w", err)
-	}
-	return nil
+	return e
 }
 
 func (m *Manager) factors(ctx context.Context, tenant, user string) ([]Factor, error) {

@@ -67,7 +67,7 @@ func (m *Manager) SetPolicy(ctx context.Context, tenant string, p Policy) error 
 		p.Since = m.now()
 	}
 	e := audit.Event{
-		Kind: audit.MFAPolicyChanged, Outcome: audit.Success, Severity: audit.Notice, Tenant: tenant,
+		Kind: audit.MFAPolicyChanged, Severity: audit.Notice, Tenant: tenant,
 		Details: []audit.Detail{
 			{Name: "everyone", Value: strconv.FormatBool(p.Everyone)},
 			{Name: "roles", Value: strings.Join(p.Roles, ",")},
@@ -76,16 +76,13 @@ func (m *Manager) SetPolicy(ctx context.Context, tenant string, p Policy) error 
 	if !p.covers(old) {
 		e.Severity = audit.Warning // somebody need not prove what they had to
 	}
-	if err := m.audit.Record(ctx, e); err != nil {
-		return fmt.Errorf("mfa: record event: %w", err)
-	}
-	acting, cancel := context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-	defer cancel()
-	if err := m.store.PutPolicy(acting, tenant, p); err != nil {
-		e.Outcome, e.Reason = audit.Error, "store"
-		return errors.Join(fmt.Errorf("mfa: policy: %w", err), m.audit.Record(context.WithoutCancel(ctx), e))
-	}
-	return nil
+	return audit.Act(ctx, m.audit, e, func(ctx context.Context, result *audit.Event) error {
+		if err := m.store.PutPolicy(ctx, tenant, p); err != nil {
+			result.Reason = "store"
+			return fmt.Errorf("mfa: policy: %w", err)
+		}
+		return nil
+	})
 }
 
 // Required tells what login must ask for after the password: a code, when the user is enrolled, else an

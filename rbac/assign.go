@@ -103,9 +103,7 @@ func (e *Engine) mayGrant(ctx context.Context, p *portalsec.Principal, a Assignm
 	return ErrNotGrantable
 }
 
-// assign records the assignment and then makes it, so that no crash leaves a role in force that the log does not
-// know of. What the store would refuse is looked for before, but the store has the last word: what is recorded and
-// then fails has a second event that says so.
+// assign makes an assignment. What the store would refuse is looked for before, but the store has the last word.
 func (e *Engine) assign(ctx context.Context, a Assignment) error {
 	var err error
 	if a.ID, err = uuid.NewV7(rand.Reader, e.clock.Now()); err != nil {
@@ -119,15 +117,13 @@ func (e *Engine) assign(ctx context.Context, a Assignment) error {
 	if err != nil {
 		return errors.Join(err, e.recordRefusal(ctx, audit.RBACAssigned, a, err))
 	}
-	if err := e.audit.Record(ctx, assignmentEvent(audit.RBACAssigned, a)); err != nil {
-		return fmt.Errorf("rbac: record the assignment: %w", err)
-	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
-	if err := e.store.Add(ctx, a, excluded); err != nil {
-		return errors.Join(err, e.recordRefusal(ctx, audit.RBACAssigned, a, err))
-	}
-	return nil
+	return audit.Act(ctx, e.audit, assignmentEvent(audit.RBACAssigned, a), func(ctx context.Context, result *audit.Event) error {
+		err := e.store.Add(ctx, a, excluded)
+		if err != nil {
+			refuse(result, err)
+		}
+		return err
+	})
 }
 
 // Unassign takes a role, as the principal of the context. Who may give a role in a scope may take it there, but
@@ -149,23 +145,13 @@ func (e *Engine) Unassign(ctx context.Context, tenant, subject, role, scope stri
 	if err != nil {
 		return errors.Join(err, e.recordRefusal(ctx, audit.RBACRevoked, a, err))
 	}
-	if err := e.audit.Record(ctx, assignmentEvent(audit.RBACRevoked, a)); err != nil {
-		return fmt.Errorf("rbac: record the removal: %w", err)
-	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
-	if _, err := e.store.Remove(ctx, tenant, subject, role, scope); err != nil {
-		return errors.Join(err, e.recordRefusal(ctx, audit.RBACRevoked, a, err))
-	}
-	return nil
-}
-
-// finishTimeout bounds an act that goes on after its request has ended.
-const finishTimeout = 15 * time.Second
-
-// finishing gives a context for an act that is recorded already: a client that goes away must not undo it.
-func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
+	return audit.Act(ctx, e.audit, assignmentEvent(audit.RBACRevoked, a), func(ctx context.Context, result *audit.Event) error {
+		_, err := e.store.Remove(ctx, tenant, subject, role, scope)
+		if err != nil {
+			refuse(result, err)
+		}
+		return err
+	})
 }
 
 // assignment gives what the store has of a.
@@ -212,6 +198,12 @@ func (e *Engine) Roles(ctx context.Context, tenant, user string) ([]string, erro
 // recordRefusal writes down that an assignment was not made or taken.
 func (e *Engine) recordRefusal(ctx context.Context, kind audit.Kind, a Assignment, err error) error {
 	event := assignmentEvent(kind, a)
+	refuse(&event, err)
+	return e.audit.Record(ctx, event)
+}
+
+// refuse puts into an event why the assignment that it tells of was not made or taken.
+func refuse(event *audit.Event, err error) {
 	event.Outcome, event.Severity = audit.Denied, audit.Warning
 	switch {
 	case errors.Is(err, ErrNotGrantable):
@@ -223,7 +215,6 @@ func (e *Engine) recordRefusal(ctx context.Context, kind audit.Kind, a Assignmen
 	default:
 		event.Reason, event.Outcome, event.Severity = "failed", audit.Failure, audit.Info
 	}
-	return e.audit.Record(ctx, event)
 }
 
 // assignmentEvent describes an assignment. The reason that a person gave is free text, so it stays in the

@@ -240,7 +240,7 @@ func (e *Engine) record(ctx context.Context, perm *Perm, res Resource, err error
 	default:
 		event.Reason, event.Severity, event.Outcome = "store-failed", audit.Critical, audit.Error
 	}
-	_ = e.audit.Record(context.WithoutCancel(ctx), event)
+	_ = e.audit.Record(ctx, event)
 }
 
 // programError tells an error that only a change of the program mends.

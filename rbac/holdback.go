@@ -4,7 +4,6 @@ package rbac
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"maps"
 	"net"
@@ -122,7 +121,7 @@ func (h *holdback) refuse(proof int32) {
 		event.Reason = "refusal-ignored"
 	}
 	event.Details = []audit.Detail{{Name: "permission", Value: h.visit.object.name}}
-	_ = h.visit.engine.audit.Record(context.WithoutCancel(h.r.Context()), event)
+	_ = h.visit.engine.audit.Record(h.r.Context(), event)
 	h.replace(portalsec.Denial{Status: http.StatusInternalServerError, Code: "internal-error"})
 }
 

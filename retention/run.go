@@ -138,7 +138,7 @@ func (r *Runner) failed(ctx context.Context, rep Report, err error) error {
 	}
 	e := runEvent(rep, "ended", outcome, r.now())
 	e.Reason, e.Severity = reason, audit.Warning
-	if e := r.audit.Record(context.WithoutCancel(ctx), e); e != nil {
+	if e := r.audit.Record(ctx, e); e != nil {
 		err = errors.Join(err, fmt.Errorf("retention: record the failure: %w", e))
 	}
 	return err

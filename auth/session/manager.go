@@ -135,7 +135,7 @@ func (m *Manager) Rotate(ctx context.Context, w http.ResponseWriter, r *http.Req
 // left in it (ASVS 14.3.1). Without a session it only does the latter two. It does its work when ctx has ended too:
 // people close the page that signs them out.
 func (m *Manager) End(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := finishing(ctx)
+	ctx, cancel := audit.Finishing(ctx)
 	defer cancel()
 	rec, err := m.load(ctx, r)
 	if err == nil {
@@ -220,26 +220,12 @@ func (m *Manager) RevokeTenant(ctx context.Context, tenant string) (n int, err e
 	return n, err
 }
 
-// finishTimeout bounds an act that goes on after its request has ended.
-const finishTimeout = 15 * time.Second
-
-// finishing gives a context for an act that is not to be left half done because a client went away.
-func finishing(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), finishTimeout)
-}
-
-// revoke records e, whose duty is audit.Must, and then acts, also when ctx ends meanwhile. When the act fails, that
-// is recorded too.
+// revoke is [audit.Act] for sessions that somebody ends.
 func (m *Manager) revoke(ctx context.Context, tenant string, e audit.Event, act func(context.Context) error) error {
-	e.Kind, e.Outcome, e.Tenant = audit.AuthSessionRevoked, audit.Success, tenant
-	if err := m.audit.Record(ctx, e); err != nil {
-		return fmt.Errorf("session: revoke: record: %w", err)
-	}
-	acting, cancel := finishing(ctx)
-	defer cancel()
-	if err := act(acting); err != nil {
-		e.Outcome = audit.Error
-		return fmt.Errorf("session: revoke: %w", errors.Join(err, m.audit.Record(context.WithoutCancel(ctx), e)))
+	e.Kind, e.Tenant = audit.AuthSessionRevoked, tenant
+	err := audit.Act(ctx, m.audit, e, func(ctx context.Context, _ *audit.Event) error { return act(ctx) })
+	if err != nil {
+		return fmt.Errorf("session: revoke: %w", err)
 	}
 	return nil
 }
