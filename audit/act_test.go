@@ -35,7 +35,10 @@ func TestAct(t *testing.T) {
 			err: down, second: audit.Event{Outcome: audit.Denied},
 		},
 		"somebody else was first": {
-			act:    func(result *audit.Event) error { result.Outcome, result.Reason = audit.Failure, "lost-race"; return nil },
+			act: func(result *audit.Event) error {
+				result.Outcome, result.Reason = audit.Failure, "lost-race"
+				return nil
+			},
 			second: audit.Event{Outcome: audit.Failure, Reason: "lost-race"},
 		},
 	} {

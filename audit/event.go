@@ -4,7 +4,6 @@ package audit
 
 import (
 	"context"
-	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"time"
@@ -167,8 +166,7 @@ func Prepare(ctx context.Context, e Event) Event {
 	}
 	e.Time = e.Time.UTC().Round(0) // without the reading of the monotonic clock
 	if e.ID == "" {
-		// crypto/rand never fails: it ends the process rather than return an error.
-		e.ID, _ = uuid.NewV7(rand.Reader, e.Time)
+		e.ID = uuid.NewV7(e.Time)
 	}
 	if e.Severity == "" {
 		e.Severity = Info

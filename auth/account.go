@@ -4,7 +4,6 @@ package auth
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -73,7 +72,7 @@ func (a *Auth) CreateAccount(ctx context.Context, n NewAccount) (Account, error)
 		return Account{}, err
 	}
 	rec := AccountRecord{Tenant: n.Tenant, Version: 1, Created: a.now()}
-	rec.ID, _ = uuid.NewV7(rand.Reader, rec.Created) // crypto/rand never fails
+	rec.ID = uuid.NewV7(rec.Created)
 	var err error
 	if rec.Login, err = a.profile.Index(ctx, "", n.Email); err != nil {
 		return Account{}, fmt.Errorf("auth: index e-mail address: %w", err)

@@ -36,15 +36,11 @@ var recoveryText = base32.NewEncoding("0123456789ABCDEFGHJKMNPQRSTVWXYZ").WithPa
 // salt serves the set, so a try costs one hash and not ten. The iterations are fewer than a password needs:
 // 80 random bits are out of reach by themselves.
 func newRecovery(u User, now time.Time) (Factor, []string, error) {
-	id, err := uuid.NewV7(rand.Reader, now)
-	if err != nil {
-		return Factor{}, nil, err
-	}
 	secret := make([]byte, 1+recoverySalt)
 	secret[0] = recoveryFormat
 	rand.Read(secret[1:])
 	f := Factor{
-		ID: id, Tenant: u.Tenant, User: u.ID, Kind: portalsec.FactorRecovery, Secret: secret, Created: now,
+		ID: uuid.NewV7(now), Tenant: u.Tenant, User: u.ID, Kind: portalsec.FactorRecovery, Secret: secret, Created: now,
 		Codes: make([]RecoveryCode, recoveryCodes),
 	}
 	shown := make([]string, recoveryCodes)
@@ -52,9 +48,11 @@ func newRecovery(u User, now time.Time) (Factor, []string, error) {
 		var random [recoverySize]byte
 		rand.Read(random[:])
 		code := recoveryText.EncodeToString(random[:])
-		if f.Codes[i].Hash, err = hashRecovery(secret, code); err != nil {
+		hash, err := hashRecovery(secret, code)
+		if err != nil {
 			return Factor{}, nil, err
 		}
+		f.Codes[i].Hash = hash
 		shown[i] = code[:4] + "-" + code[4:8] + "-" + code[8:12] + "-" + code[12:]
 	}
 	return f, shown, nil

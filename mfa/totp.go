@@ -64,11 +64,7 @@ func (m *Manager) BeginTOTP(ctx context.Context, u User) (Enrolment, error) {
 		return Enrolment{}, err
 	}
 	now := m.now()
-	id, err := uuid.NewV7(rand.Reader, now)
-	if err != nil {
-		return Enrolment{}, err
-	}
-	secret := make([]byte, secretSize)
+	id, secret := uuid.NewV7(now), make([]byte, secretSize)
 	rand.Read(secret) // never fails: it ends the process instead
 	e, err := m.enrolment(u, id, secret, now.Add(enrolmentTime))
 	if err != nil {

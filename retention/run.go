@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/portalsec/portalsec/audit"
+	"github.com/portalsec/portalsec/internal/uuid"
 )
 
 // breath is the pause between two batches. On SQLite a writer that waits for the lock polls: without a pause the
@@ -65,7 +66,7 @@ func (r *Runner) begin(ctx context.Context, p Policy, target Target, hash string
 	if tooMany(p, plan) {
 		return Run{}, fmt.Errorf("%w: %d of %d rows, more than %d %%", ErrTooMany, plan.Count, plan.Total, p.MaxShare)
 	}
-	fresh := Run{Report: Report{ID: newRunID(now), Policy: p.Name, Hash: hash, Cutoff: p.Keep.Before(now), Started: now}}
+	fresh := Run{Report: Report{ID: uuid.NewV7(now), Policy: p.Name, Hash: hash, Cutoff: p.Keep.Before(now), Started: now}}
 	run, err := r.store.BeginRun(ctx, fresh, now, now.Add(r.lease))
 	if err != nil {
 		return Run{}, fmt.Errorf("retention: begin run of policy %q: %w", p.Name, err)

@@ -4,7 +4,6 @@ package retention
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/audit"
-	"github.com/portalsec/portalsec/internal/uuid"
 )
 
 const (
@@ -280,9 +278,4 @@ func (r *Runner) checkClock(now, seen time.Time) error {
 		return fmt.Errorf("%w: it is %s and was last %s", ErrClock, now.Format(time.RFC3339), seen.Format(time.RFC3339))
 	}
 	return nil
-}
-
-func newRunID(now time.Time) string {
-	id, _ := uuid.NewV7(rand.Reader, now) // crypto/rand never fails
-	return id
 }

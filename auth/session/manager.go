@@ -4,7 +4,6 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,7 +36,7 @@ func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		Created: now, LastSeen: now, Expires: now.Add(m.absolute),
 	}
 	rec.prove(id.Factors)
-	rec.ID, _ = uuid.NewV7(rand.Reader, now) // crypto/rand never fails
+	rec.ID = uuid.NewV7(now)
 	c := client{Device: Device(r.UserAgent())}
 	if o, ok := portalsec.OriginFrom(ctx); ok {
 		c.Addr, c.Country = o.Addr, o.Country
