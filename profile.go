@@ -22,8 +22,8 @@ const (
 	L3 Profile = 3
 )
 
-// Settings are the figures that a [Profile] stands for. No package reads CodeLifetime, TrustedBrowser and
-// MailCodeIsFactor yet: they are for applications that mail codes and remember browsers themselves.
+// Settings are the figures that a [Profile] stands for. No package reads CodeLifetime, TrustedBrowser
+// and MailCodeIsFactor yet: they are for applications that mail codes and remember browsers themselves.
 type Settings struct {
 	// PasswordMinSingle is the least number of characters of a password that is the only factor (NIST SP
 	// 800-63B-4 section 3.1.1.2: 15).
@@ -38,6 +38,18 @@ type Settings struct {
 	CodeLifetime time.Duration
 	// TrustedBrowser is how long a browser may be remembered, 0 for never.
 	TrustedBrowser time.Duration
+	// FreshFor is how long ago a proof may lie when an act asks for a fresh one (ASVS 7.5.3).
+	FreshFor time.Duration
+	// MaxSessions is how many sessions one user may have at once; the one used least recently ends. 0 means any number
+	// (ASVS 7.1.2).
+	MaxSessions int
+	// ResetLifetime is how long a mailed link to reset a password or to confirm an address is good (NIST SP 800-63B-4
+	// section 4.2.1.2: at most 24 hours).
+	ResetLifetime time.Duration
+	// InvitationLifetime is how long a mailed invitation is good (ASVS 6.4.1: short).
+	InvitationLifetime time.Duration
+	// ImpersonationTimeout ends a session in which a member of staff acts as somebody else.
+	ImpersonationTimeout time.Duration
 	// SecondFactor tells that every user must have a second factor (ASVS 6.3.3).
 	SecondFactor bool
 	// MailCodeIsFactor tells that a mailed code may serve as a second factor (ASVS 6.3.6 forbids it at L3, NIST
@@ -56,13 +68,17 @@ func (p Profile) Settings() Settings {
 			PasswordMinSingle: 15, PasswordMinMulti: 8,
 			IdleTimeout: 24 * time.Hour, AbsoluteTimeout: 30 * 24 * time.Hour,
 			CodeLifetime: 10 * time.Minute, TrustedBrowser: 30 * 24 * time.Hour,
-			MailCodeIsFactor: true,
+			FreshFor: 15 * time.Minute, ResetLifetime: time.Hour, InvitationLifetime: 7 * 24 * time.Hour,
+			ImpersonationTimeout: time.Hour,
+			MailCodeIsFactor:     true,
 		}
 	case 0, L2:
 		return Settings{
 			PasswordMinSingle: 15, PasswordMinMulti: 8,
 			IdleTimeout: time.Hour, AbsoluteTimeout: 24 * time.Hour,
 			CodeLifetime: 10 * time.Minute, TrustedBrowser: 14 * 24 * time.Hour,
+			FreshFor: 5 * time.Minute, MaxSessions: 10, ResetLifetime: 30 * time.Minute,
+			InvitationLifetime: 72 * time.Hour, ImpersonationTimeout: 30 * time.Minute,
 			SecondFactor: true,
 		}
 	default:
@@ -70,6 +86,8 @@ func (p Profile) Settings() Settings {
 			PasswordMinSingle: 15, PasswordMinMulti: 8,
 			IdleTimeout: 15 * time.Minute, AbsoluteTimeout: 12 * time.Hour,
 			CodeLifetime: 5 * time.Minute, SecondFactor: true,
+			FreshFor: 5 * time.Minute, MaxSessions: 3, ResetLifetime: 10 * time.Minute,
+			InvitationLifetime: 24 * time.Hour, ImpersonationTimeout: 15 * time.Minute,
 		}
 	}
 }
