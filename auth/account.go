@@ -72,6 +72,7 @@ func (a *Auth) CreateAccount(ctx context.Context, n NewAccount) (Account, error)
 		return Account{}, err
 	}
 	rec := AccountRecord{Tenant: n.Tenant, Version: 1, Created: a.now()}
+	rec.PasswordSet = rec.Created
 	rec.ID = uuid.NewV7(rec.Created)
 	var err error
 	if rec.Login, err = a.profile.Index(ctx, "", n.Email); err != nil {
@@ -198,12 +199,9 @@ func (a *Auth) Unlock(ctx context.Context, id string) error {
 	})
 }
 
-// Prune removes pending logins that are over and tells how many. Call it once a day.
+// Prune removes one-time tokens that are over and tells how many. Call it once a day.
 func (a *Auth) Prune(ctx context.Context) (int64, error) {
-	if a.pending == nil {
-		return 0, nil
-	}
-	n, err := a.pending.PrunePending(ctx, a.now())
+	n, err := a.oneTime.PruneOneTime(ctx, a.now())
 	if err != nil {
 		return n, fmt.Errorf("auth: prune: %w", err)
 	}

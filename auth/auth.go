@@ -71,8 +71,8 @@ type Config struct {
 	Roles Roles
 	// SecondFactor tells who needs a second factor. Nil means that nobody does.
 	SecondFactor SecondFactor
-	// Pending keeps logins that wait for a second factor. Required with SecondFactor.
-	Pending PendingStore
+	// OneTime keeps logins that wait for a second factor and what mailed links carry. Required.
+	OneTime OneTimeStore
 	// Audit takes the events. Nil is audit.Slog(nil).
 	Audit audit.Recorder
 	// Clock gives the time. Nil is the system's clock.
@@ -93,7 +93,7 @@ type Auth struct {
 	throttle     *throttle.Throttle
 	roles        Roles
 	secondFactor SecondFactor
-	pending      PendingStore
+	oneTime      OneTimeStore
 	audit        audit.Recorder
 	clock        portalsec.Clock
 	deny         portalsec.DenyFunc
@@ -110,7 +110,7 @@ func New(c Config) (*Auth, error) {
 	}{
 		{"Accounts", c.Accounts == nil}, {"Profile", c.Profile == nil}, {"Hasher", c.Hasher == nil},
 		{"Policy", c.Policy == nil}, {"Sessions", c.Sessions == nil}, {"Throttle", c.Throttle == nil},
-		{"Pending", c.Pending == nil && c.SecondFactor != nil},
+		{"OneTime", c.OneTime == nil},
 	} {
 		if f.missing {
 			return nil, fmt.Errorf("auth: Config.%s is required", f.name)
@@ -132,7 +132,7 @@ func New(c Config) (*Auth, error) {
 	insecure := c.Sessions.InsecureCookie()
 	return &Auth{
 		accounts: c.Accounts, profile: c.Profile, hasher: c.Hasher, policy: c.Policy, sessions: c.Sessions,
-		throttle: c.Throttle, roles: c.Roles, secondFactor: c.SecondFactor, pending: c.Pending,
+		throttle: c.Throttle, roles: c.Roles, secondFactor: c.SecondFactor, oneTime: c.OneTime,
 		audit: c.Audit, clock: c.Clock, deny: c.Deny, signIn: c.SignInPath,
 		loginCookie: token.Cookie{Name: "login", Insecure: insecure},
 		browser:     token.Cookie{Name: "browser", Insecure: insecure},

@@ -50,8 +50,8 @@ type fixture struct {
 	onMark  func()       // runs inside MarkLogin
 	onRoles func()       // runs inside Roles
 	onTake  func()       // runs inside TakeAttempt
-	onRead  func()       // runs at the end of Pending
-	onSet   func()       // runs at the end of SetPasswordHash
+	onRead  func()       // runs at the end of OneTime
+	onSet   func()       // runs at the end of SetPassword
 	onBump  func() error // runs before BumpUser, and may fail in its place
 
 	roles               []string
@@ -79,7 +79,7 @@ func setUp(t *testing.T, change func(*auth.Config)) *fixture {
 	policy, err := password.NewPolicy(password.PolicyConfig{})
 	require.NoError(t, err)
 	f.config = auth.Config{
-		Accounts: accounts{f.store, f}, Pending: pendings{f.store, f}, Profile: sealer{}, Hasher: hasher(t, 64), Policy: policy,
+		Accounts: accounts{f.store, f}, OneTime: tokens{f.store, f}, Profile: sealer{}, Hasher: hasher(t, 64), Policy: policy,
 		Sessions: f.sessions, Throttle: limit, Roles: roles{f}, SecondFactor: factors{f}, Audit: rec, Clock: clock,
 	}
 	if change != nil {
@@ -154,8 +154,8 @@ func (s accounts) MarkLogin(ctx context.Context, id string, at time.Time) error 
 	return s.AccountStore.MarkLogin(ctx, id, at)
 }
 
-func (s accounts) SetPasswordHash(ctx context.Context, id string, version int64, hash string) (bool, error) {
-	won, err := s.AccountStore.SetPasswordHash(ctx, id, version, hash)
+func (s accounts) SetPassword(ctx context.Context, id string, version int64, p auth.NewPassword) (bool, error) {
+	won, err := s.AccountStore.SetPassword(ctx, id, version, p)
 	if s.f.onSet != nil {
 		s.f.onSet()
 	}
@@ -176,17 +176,17 @@ func (s versions) BumpUser(ctx context.Context, tenant, user, except string) (in
 	return s.Store.BumpUser(ctx, tenant, user, except)
 }
 
-type pendings struct {
-	auth.PendingStore
+type tokens struct {
+	auth.OneTimeStore
 	f *fixture
 }
 
-func (s pendings) Pending(ctx context.Context, token auth.TokenHash) (auth.PendingRecord, error) {
-	p, err := s.PendingStore.Pending(ctx, token)
+func (s tokens) OneTime(ctx context.Context, p auth.Purpose, token auth.TokenHash) (auth.OneTimeRecord, error) {
+	rec, err := s.OneTimeStore.OneTime(ctx, p, token)
 	if s.f.onRead != nil {
 		s.f.onRead()
 	}
-	return p, err
+	return rec, err
 }
 
 type attempts struct {
@@ -334,7 +334,7 @@ func TestNewRefuses(t *testing.T) {
 		"Config.Policy is required":   func(c *auth.Config) { c.Policy = nil },
 		"Config.Sessions is required": func(c *auth.Config) { c.Sessions = nil },
 		"Config.Throttle is required": func(c *auth.Config) { c.Throttle = nil },
-		"Config.Pending is required":  func(c *auth.Config) { c.Pending = nil },
+		"Config.OneTime is required":  func(c *auth.Config) { c.OneTime = nil },
 		`SignInPath "//evil.test"`:    func(c *auth.Config) { c.SignInPath = "//evil.test" },
 		`SignInPath "/login?from=1"`:  func(c *auth.Config) { c.SignInPath = "/login?from=1" },
 		`SignInPath "/login#form"`:    func(c *auth.Config) { c.SignInPath = "/login#form" },
@@ -344,7 +344,7 @@ func TestNewRefuses(t *testing.T) {
 		_, err := auth.New(broken)
 		require.ErrorContains(t, err, want)
 	}
-	c.SecondFactor, c.Pending, c.Roles, c.Audit = nil, nil, nil, nil
+	c.SecondFactor, c.Roles, c.Audit = nil, nil, nil
 	a, err := auth.New(c)
 	require.NoError(t, err)
 	n, err := a.Prune(t.Context())

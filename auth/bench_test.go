@@ -33,7 +33,8 @@ func BenchmarkMiddleware(b *testing.B) {
 	store := auth.NewMemory()
 	must(store.CreateAccount(b.Context(), auth.AccountRecord{ID: "ann", Login: []byte("x"), Version: 1}))
 	a, err := auth.New(auth.Config{
-		Accounts: store, Profile: sealer{}, Hasher: hasher, Policy: policy, Sessions: sessions, Throttle: limit, Audit: audit.Discard,
+		Accounts: store, OneTime: store, Profile: sealer{}, Hasher: hasher, Policy: policy, Sessions: sessions, Throttle: limit,
+		Audit: audit.Discard,
 	})
 	must(err)
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)

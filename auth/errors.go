@@ -19,6 +19,10 @@ var ErrLoginRefused = errors.New("auth: sign-in refused")
 // it was used, or the account has changed since.
 var ErrNoPending = errors.New("auth: no pending login")
 
+// ErrNoToken says that a one-time token is not good: it never was, its time is over, it was used, or what it was
+// made for has changed since.
+var ErrNoToken = errors.New("auth: link is not valid")
+
 // ErrNoAccount says that there is no such account.
 var ErrNoAccount = errors.New("auth: no such account")
 

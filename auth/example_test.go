@@ -37,8 +37,9 @@ func newAuth() (*auth.Auth, error) {
 	if err != nil {
 		return nil, err
 	}
+	store := auth.NewMemory()
 	return auth.New(auth.Config{
-		Accounts: auth.NewMemory(), Profile: sealer{}, Hasher: hasher, Policy: policy,
+		Accounts: store, OneTime: store, Profile: sealer{}, Hasher: hasher, Policy: policy,
 		Sessions: sessions, Throttle: attempts, Audit: audit.Discard,
 	})
 }

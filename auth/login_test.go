@@ -65,7 +65,7 @@ func TestOnePublicError(t *testing.T) {
 	require.NoError(t, f.SetDisabled(t.Context(), off.ID, true))
 	bad, err := f.CreateAccount(t.Context(), auth.NewAccount{Email: "bad@acme.test", Password: goodPassword})
 	require.NoError(t, err)
-	_, err = f.store.SetPasswordHash(t.Context(), bad.ID, 1, "$md5$x")
+	_, err = f.store.SetPassword(t.Context(), bad.ID, 1, auth.NewPassword{Hash: "$md5$x"})
 	require.NoError(t, err)
 
 	for _, c := range []struct{ email, password, reason, account string }{
@@ -269,7 +269,7 @@ func TestLoginAgainstChangeMeanwhile(t *testing.T) {
 	b := f.browser()
 	reset := func() { f.onRoles, f.onMark = nil, nil }
 
-	f.onRoles = func() { reset(); _, _ = f.store.SetPasswordHash(t.Context(), a.ID, 1, "changed") }
+	f.onRoles = func() { reset(); _, _ = f.store.SetPassword(t.Context(), a.ID, 1, auth.NewPassword{Hash: "changed"}) }
 	_, err := b.login(goodPassword)
 	require.Equal(t, auth.ErrLoginRefused, err, "after the check of the password")
 	require.Equal(t, "changed-meanwhile", f.last(audit.AuthLogin).Reason)
@@ -358,7 +358,8 @@ func TestSecondFactor(t *testing.T) {
 		p, err := f.PendingLogin(b.request("GET", "/mfa"))
 		require.NoError(t, err)
 		require.Equal(t, auth.Pending{ID: p.ID, Account: a, Next: c.next}, p)
-		require.Regexp(t, "^[0-9a-f]{32}$", p.ID)
+		require.Len(t, p.ID, 36)
+		require.NotEqual(t, p.ID, b.cookies["__Host-login"], "the ID is no secret")
 
 		proven := f.proof(portalsec.FactorPassword)
 		f.wait(9 * time.Minute)
@@ -441,7 +442,7 @@ func TestCompleteLoginRefuses(t *testing.T) {
 
 	b = pending()
 	rec, _ := f.store.Account(t.Context(), a.ID)
-	_, err = f.store.SetPasswordHash(t.Context(), a.ID, rec.Version, rec.PasswordHash)
+	_, err = f.store.SetPassword(t.Context(), a.ID, rec.Version, auth.NewPassword{Hash: rec.PasswordHash})
 	require.NoError(t, err)
 	refused(b, "password changed")
 

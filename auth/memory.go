@@ -11,22 +11,25 @@ import (
 	"time"
 )
 
-// Memory is an [AccountStore] and a [PendingStore] in memory, for tests and demonstrations. Looking up a login
+// Memory is an [AccountStore] and a [OneTimeStore] in memory, for tests and demonstrations. Looking up a login
 // and listing a tenant look at every account.
 type Memory struct {
 	mu       sync.Mutex
 	accounts map[string]*AccountRecord
-	pending  map[TokenHash]PendingRecord
+	history  map[string][]string // by account, newest first
+	oneTime  map[TokenHash]OneTimeRecord
 }
 
 var (
 	_ AccountStore = (*Memory)(nil)
-	_ PendingStore = (*Memory)(nil)
+	_ OneTimeStore = (*Memory)(nil)
 )
 
 // NewMemory gives an empty store.
 func NewMemory() *Memory {
-	return &Memory{accounts: map[string]*AccountRecord{}, pending: map[TokenHash]PendingRecord{}}
+	return &Memory{
+		accounts: map[string]*AccountRecord{}, history: map[string][]string{}, oneTime: map[TokenHash]OneTimeRecord{},
+	}
 }
 
 // CreateAccount is that of [AccountStore].
@@ -83,15 +86,27 @@ func (m *Memory) ListAccounts(ctx context.Context, tenant, after string, limit i
 	return list[:min(limit, len(list))], err
 }
 
-// SetPasswordHash is that of [AccountStore].
-func (m *Memory) SetPasswordHash(ctx context.Context, id string, version int64, hash string) (won bool, err error) {
+// SetPassword is that of [AccountStore].
+func (m *Memory) SetPassword(ctx context.Context, id string, version int64, p NewPassword) (won bool, err error) {
 	err = m.update(ctx, id, func(a *AccountRecord) {
-		if won = a.Version == version; won {
-			a.PasswordHash = hash
-			a.Version++
+		if won = a.Version == version; !won {
+			return
 		}
+		h := m.history[id]
+		if a.PasswordHash != "" {
+			h = slices.Insert(h, 0, a.PasswordHash)
+		}
+		m.history[id] = h[:min(p.Keep, len(h))]
+		a.PasswordHash, a.PasswordSet = p.Hash, p.Set
+		a.Version++
 	})
 	return won, err
+}
+
+// PasswordHistory is that of [AccountStore].
+func (m *Memory) PasswordHistory(ctx context.Context, id string) (hashes []string, err error) {
+	err = m.update(ctx, id, func(*AccountRecord) { hashes = slices.Clone(m.history[id]) })
+	return hashes, err
 }
 
 // UpgradePasswordHash is that of [AccountStore].
@@ -102,6 +117,41 @@ func (m *Memory) UpgradePasswordHash(ctx context.Context, id, old, hash string) 
 		}
 	})
 	return won, err
+}
+
+// SetLogin is that of [AccountStore].
+func (m *Memory) SetLogin(ctx context.Context, id string, version int64, login, profile []byte) (won bool, err error) {
+	err = m.locked(ctx, func() error {
+		a, ok := m.accounts[id]
+		switch other := m.byLogin(login); {
+		case !ok:
+			return ErrNoAccount
+		case a.Version != version:
+			return nil
+		case other != nil && other != a:
+			return ErrEmailTaken
+		}
+		a.Login, a.Profile = bytes.Clone(login), bytes.Clone(profile)
+		a.Version++
+		won = true
+		return nil
+	})
+	return won, err
+}
+
+// SetProfile is that of [AccountStore].
+func (m *Memory) SetProfile(ctx context.Context, id string, old, profile []byte) (won bool, err error) {
+	err = m.update(ctx, id, func(a *AccountRecord) {
+		if won = bytes.Equal(a.Profile, old); won {
+			a.Profile = bytes.Clone(profile)
+		}
+	})
+	return won, err
+}
+
+// SetFrozen is that of [AccountStore].
+func (m *Memory) SetFrozen(ctx context.Context, id string, until time.Time) error {
+	return m.update(ctx, id, func(a *AccountRecord) { a.FrozenUntil = until })
 }
 
 // SetDisabled is that of [AccountStore].
@@ -123,45 +173,64 @@ func (m *Memory) MarkLogin(ctx context.Context, id string, at time.Time) error {
 
 // DeleteAccount is that of [AccountStore].
 func (m *Memory) DeleteAccount(ctx context.Context, id string) error {
-	return m.update(ctx, id, func(*AccountRecord) { delete(m.accounts, id) })
+	return m.update(ctx, id, func(*AccountRecord) {
+		delete(m.accounts, id)
+		delete(m.history, id)
+	})
 }
 
-// CreatePending is that of [PendingStore].
-func (m *Memory) CreatePending(ctx context.Context, p PendingRecord) error {
+// CreateOneTime is that of [OneTimeStore].
+func (m *Memory) CreateOneTime(ctx context.Context, r OneTimeRecord) error {
 	return m.locked(ctx, func() error {
-		m.pending[p.Token] = p
+		r.Data = bytes.Clone(r.Data)
+		m.oneTime[r.Token] = r
 		return nil
 	})
 }
 
-// Pending is that of [PendingStore].
-func (m *Memory) Pending(ctx context.Context, token TokenHash) (p PendingRecord, err error) {
+// OneTime is that of [OneTimeStore].
+func (m *Memory) OneTime(ctx context.Context, p Purpose, token TokenHash) (r OneTimeRecord, err error) {
 	err = m.locked(ctx, func() error {
 		var ok bool
-		if p, ok = m.pending[token]; !ok {
-			return ErrNoPending
+		if r, ok = m.oneTime[token]; !ok || r.Purpose != p {
+			r = OneTimeRecord{}
+			return ErrNoToken
 		}
+		r.Data = bytes.Clone(r.Data)
 		return nil
 	})
-	return p, err
+	return r, err
 }
 
-// ConsumePending is that of [PendingStore].
-func (m *Memory) ConsumePending(ctx context.Context, token TokenHash) (won bool, err error) {
+// ConsumeOneTime is that of [OneTimeStore].
+func (m *Memory) ConsumeOneTime(ctx context.Context, p Purpose, token TokenHash) (won bool, err error) {
 	err = m.locked(ctx, func() error {
-		_, won = m.pending[token]
-		delete(m.pending, token)
+		if r, ok := m.oneTime[token]; ok && r.Purpose == p {
+			delete(m.oneTime, token)
+			won = true
+		}
 		return nil
 	})
 	return won, err
 }
 
-// PrunePending is that of [PendingStore].
-func (m *Memory) PrunePending(ctx context.Context, before time.Time) (n int64, err error) {
+// RevokeOneTime is that of [OneTimeStore].
+func (m *Memory) RevokeOneTime(ctx context.Context, account string, purposes ...Purpose) (n int64, err error) {
+	return m.removeOneTime(ctx, func(r OneTimeRecord) bool {
+		return r.Account == account && slices.Contains(purposes, r.Purpose)
+	})
+}
+
+// PruneOneTime is that of [OneTimeStore].
+func (m *Memory) PruneOneTime(ctx context.Context, before time.Time) (n int64, err error) {
+	return m.removeOneTime(ctx, func(r OneTimeRecord) bool { return r.Expires.Before(before) })
+}
+
+func (m *Memory) removeOneTime(ctx context.Context, which func(OneTimeRecord) bool) (n int64, err error) {
 	err = m.locked(ctx, func() error {
-		for token, p := range m.pending {
-			if p.Expires.Before(before) {
-				delete(m.pending, token)
+		for token, r := range m.oneTime {
+			if which(r) {
+				delete(m.oneTime, token)
 				n++
 			}
 		}

@@ -15,8 +15,8 @@ func TestMemory(t *testing.T) {
 		t.Parallel()
 		authtest.RunAccounts(t, func(*testing.T) auth.AccountStore { return auth.NewMemory() })
 	})
-	t.Run("pending logins", func(t *testing.T) {
+	t.Run("one-time tokens", func(t *testing.T) {
 		t.Parallel()
-		authtest.RunPending(t, func(*testing.T) auth.PendingStore { return auth.NewMemory() })
+		authtest.RunOneTime(t, func(*testing.T) auth.OneTimeStore { return auth.NewMemory() })
 	})
 }

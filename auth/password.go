@@ -43,7 +43,7 @@ func (a *Auth) ChangePassword(ctx context.Context, w http.ResponseWriter, r *htt
 		if _, err := a.sessions.RevokeUser(ctx, rec.Tenant, rec.ID, p.Session); err != nil {
 			return err
 		}
-		won, err := a.accounts.SetPasswordHash(ctx, rec.ID, rec.Version, hash)
+		won, err := a.accounts.SetPassword(ctx, rec.ID, rec.Version, NewPassword{Hash: hash, Set: a.now()})
 		switch {
 		case err != nil:
 			return fmt.Errorf("auth: set password: %w", err)

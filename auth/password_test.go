@@ -75,7 +75,10 @@ func TestChangePasswordTwiceAtOnce(t *testing.T) {
 	a := f.account()
 	b := f.browser()
 	b.mustLogin()
-	f.onTake = func() { f.onTake = nil; _, _ = f.store.SetPasswordHash(t.Context(), a.ID, 1, "another") }
+	f.onTake = func() {
+		f.onTake = nil
+		_, _ = f.store.SetPassword(t.Context(), a.ID, 1, auth.NewPassword{Hash: "another"})
+	}
 	err := b.do(func(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
 		return f.ChangePassword(ctx, w, r, goodPassword, newPassword)
 	})

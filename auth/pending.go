@@ -4,7 +4,6 @@ package auth
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
@@ -13,6 +12,7 @@ import (
 	"github.com/portalsec/portalsec/audit"
 	"github.com/portalsec/portalsec/auth/session"
 	"github.com/portalsec/portalsec/internal/token"
+	"github.com/portalsec/portalsec/internal/uuid"
 )
 
 // Pending is a login whose password was right and whose second factor is still to come. It lets nobody in.
@@ -32,9 +32,9 @@ func (a *Auth) suspend(ctx context.Context, w http.ResponseWriter, rec AccountRe
 	e := by(audit.AuthFirstFactor, rec)
 	e.Details = []audit.Detail{{Name: "factor", Value: portalsec.FactorPassword}, {Name: "next", Value: string(next)}}
 	err := a.recorded(ctx, e, func(ctx context.Context) error {
-		return a.pending.CreatePending(ctx, PendingRecord{
-			Token: hash, Account: rec.ID, Version: rec.Version, Next: next,
-			Proven: now, Expires: now.Add(pendingLifetime),
+		return a.oneTime.CreateOneTime(ctx, OneTimeRecord{
+			Token: hash, Purpose: PurposeLogin, ID: uuid.NewV7(now), Account: rec.ID, Version: rec.Version,
+			Data: []byte(next), Created: now, Expires: now.Add(pendingLifetime),
 		})
 	})
 	if err != nil {
@@ -55,19 +55,19 @@ func (a *Auth) PendingLogin(r *http.Request) (Pending, error) {
 	if err != nil {
 		return Pending{}, err
 	}
-	return Pending{ID: hex.EncodeToString(p.Token[:16]), Account: acc, Next: p.Next}, nil
+	return Pending{ID: p.ID, Account: acc, Next: Next(p.Data)}, nil
 }
 
 // pendingLogin gives the pending login of r and its account, which is as it was when the password was checked.
-func (a *Auth) pendingLogin(ctx context.Context, r *http.Request) (PendingRecord, AccountRecord, error) {
-	refused := func(err error) (PendingRecord, AccountRecord, error) { return PendingRecord{}, AccountRecord{}, err }
+func (a *Auth) pendingLogin(ctx context.Context, r *http.Request) (OneTimeRecord, AccountRecord, error) {
+	refused := func(err error) (OneTimeRecord, AccountRecord, error) { return OneTimeRecord{}, AccountRecord{}, err }
 	hash, ok := a.pendingToken(r)
 	if !ok {
 		return refused(ErrNoPending)
 	}
-	p, err := a.pending.Pending(ctx, hash)
+	p, err := a.oneTime.OneTime(ctx, PurposeLogin, hash)
 	switch {
-	case errors.Is(err, ErrNoPending):
+	case errors.Is(err, ErrNoToken):
 		return refused(ErrNoPending)
 	case err != nil:
 		return refused(fmt.Errorf("auth: pending login: %w", err))
@@ -87,9 +87,6 @@ func (a *Auth) pendingLogin(ctx context.Context, r *http.Request) (PendingRecord
 }
 
 func (a *Auth) pendingToken(r *http.Request) (TokenHash, bool) {
-	if a.pending == nil {
-		return TokenHash{}, false
-	}
 	text, ok := a.loginCookie.Read(r)
 	if !ok {
 		return TokenHash{}, false
@@ -109,14 +106,14 @@ func (a *Auth) CompleteLogin(ctx context.Context, w http.ResponseWriter, r *http
 	if err != nil {
 		return session.Session{}, err
 	}
-	won, err := a.pending.ConsumePending(ctx, p.Token)
+	won, err := a.oneTime.ConsumeOneTime(ctx, PurposeLogin, p.Token)
 	switch {
 	case err != nil:
 		return session.Session{}, fmt.Errorf("auth: consume pending login: %w", err)
 	case !won:
 		return session.Session{}, ErrNoPending
 	}
-	s, err := a.admit(ctx, w, r, rec, portalsec.FactorProof{Kind: portalsec.FactorPassword, At: p.Proven}, proof)
+	s, err := a.admit(ctx, w, r, rec, portalsec.FactorProof{Kind: portalsec.FactorPassword, At: p.Created}, proof)
 	switch {
 	case errors.Is(err, ErrLoginRefused):
 		return session.Session{}, ErrNoPending
@@ -133,7 +130,7 @@ func (a *Auth) drop(ctx context.Context, r *http.Request) error {
 	if !ok {
 		return nil
 	}
-	if _, err := a.pending.ConsumePending(ctx, hash); err != nil {
+	if _, err := a.oneTime.ConsumeOneTime(ctx, PurposeLogin, hash); err != nil {
 		return fmt.Errorf("auth: consume pending login: %w", err)
 	}
 	return nil

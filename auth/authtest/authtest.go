@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authtest is the conformance kit for implementations of auth.AccountStore and auth.PendingStore. A
-// store's own test calls [RunAccounts] and [RunPending]; each subtest is a sentence of an interface's comment.
+// Package authtest is the conformance kit for implementations of auth.AccountStore and auth.OneTimeStore. A
+// store's own test calls [RunAccounts] and [RunOneTime]; each subtest is a sentence of an interface's comment. A store
+// needs no more than a few connections: what races waits for its turn.
 package authtest
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -20,8 +24,11 @@ import (
 // start is a time of whole microseconds, as the interface promises.
 var start = time.Date(2026, 3, 29, 0, 59, 59, 999_999_000, time.UTC)
 
-// rivals is how many goroutines race for an act that one may win.
-const rivals = 16
+// How many goroutines race for an act that one may win: many once, and a few again and again.
+const (
+	many = 1000
+	few  = 16
+)
 
 // RunAccounts tests an account store. newStore gives an empty one; it is called once for each subtest.
 func RunAccounts(t *testing.T, newStore func(t *testing.T) auth.AccountStore) {
@@ -37,9 +44,15 @@ func RunAccounts(t *testing.T, newStore func(t *testing.T) auth.AccountStore) {
 		{"a list is of one tenant, in order, in pages", listPages},
 		{"a password is set against its version", setPassword},
 		{"of concurrent changes of a password exactly one wins", raceSetPassword},
+		{"a replaced password goes to the history, of which the newest stay", history},
 		{"a hash is upgraded against the old one and keeps the version", upgrade},
 		{"of concurrent upgrades exactly one wins", raceUpgrade},
 		{"an upgrade does not undo a change", raceUpgradeAgainstSet},
+		{"a login is replaced against the version", setLogin},
+		{"of concurrent changes to one login exactly one succeeds", raceSetLogin},
+		{"a profile is replaced against the old one and keeps the version", setProfile},
+		{"of concurrent changes of a profile exactly one wins", raceSetProfile},
+		{"freezing keeps the version", setFrozen},
 		{"disabling raises the version each time", setDisabled},
 		{"marking a login never sets it back", markLogin},
 		{"a deleted account is gone and its login free", deleteAccount},
@@ -78,19 +91,28 @@ func (s accounts) want(want auth.AccountRecord) {
 func account(tenant, id string) auth.AccountRecord {
 	return auth.AccountRecord{
 		ID: id, Tenant: tenant, Login: []byte("\x00login of " + id), Profile: []byte{0, 0xff, 'p'},
-		PasswordHash: "$hash$" + id, Version: 1, Created: start,
+		PasswordHash: "$hash$" + id, PasswordSet: start, Version: 1, Created: start,
 	}
 }
 
 func roundTrip(t *testing.T, s accounts) {
 	a, b := account("acme", "a"), account("", "b")
-	b.Disabled, b.LastLogin, b.Version = true, start.Add(time.Microsecond), 7
-	s.create(a)
-	s.create(b)
-	s.want(a)
-	s.want(b)
-	if got, _ := s.Account(t.Context(), "b"); got.Created.Location() != time.UTC || got.LastLogin.Location() != time.UTC {
-		t.Errorf("times are not in UTC: %+v", got)
+	b.Disabled, b.LastLogin, b.Version = true, start.Add(time.Microsecond), 1<<40
+	b.FrozenUntil, b.Profile = start.Add(time.Hour), bytes.Repeat([]byte{0xff, 0}, 1<<10)
+	b.PasswordHash = strings.Repeat("h", 512)
+	c := account("", "c")
+	c.PasswordHash, c.PasswordSet = "", time.Time{}
+	for _, a := range []auth.AccountRecord{a, b, c} {
+		s.create(a)
+	}
+	for _, a := range []auth.AccountRecord{a, b, c} {
+		s.want(a)
+	}
+	got, _ := s.Account(t.Context(), "b")
+	for _, at := range []time.Time{got.Created, got.LastLogin, got.PasswordSet, got.FrozenUntil} {
+		if at.Location() != time.UTC {
+			t.Errorf("%v is not in UTC", at)
+		}
 	}
 }
 
@@ -108,7 +130,7 @@ func loginTaken(t *testing.T, s accounts) {
 }
 
 func raceCreate(t *testing.T, s accounts) {
-	won := race(t, func(i int) (bool, error) {
+	won := race(t, many, func(i int) (bool, error) {
 		a := account("acme", fmt.Sprint(i))
 		a.Login = []byte("one login")
 		err := s.CreateAccount(t.Context(), a)
@@ -117,7 +139,7 @@ func raceCreate(t *testing.T, s accounts) {
 		}
 		return err == nil, err
 	})
-	list, err := s.ListAccounts(t.Context(), "acme", "", 2*rivals)
+	list, err := s.ListAccounts(t.Context(), "acme", "", 2*many)
 	if won != 1 || len(list) != 1 || err != nil {
 		t.Errorf("%d creations succeeded, %d accounts, %v, want 1 of each", won, len(list), err)
 	}
@@ -156,8 +178,12 @@ func unknownID(t *testing.T, s accounts) {
 func (s accounts) acts(ctx context.Context, id string) map[string]func() error {
 	return map[string]func() error{
 		"Account":             func() error { _, err := s.Account(ctx, id); return err },
-		"SetPasswordHash":     func() error { _, err := s.SetPasswordHash(ctx, id, 1, "x"); return err },
+		"SetPassword":         func() error { _, err := s.SetPassword(ctx, id, 1, password("x", 1)); return err },
+		"PasswordHistory":     func() error { _, err := s.PasswordHistory(ctx, id); return err },
 		"UpgradePasswordHash": func() error { _, err := s.UpgradePasswordHash(ctx, id, "$hash$a", "x"); return err },
+		"SetLogin":            func() error { _, err := s.SetLogin(ctx, id, 1, []byte("x"), []byte("y")); return err },
+		"SetProfile":          func() error { _, err := s.SetProfile(ctx, id, account("", "a").Profile, []byte("y")); return err },
+		"SetFrozen":           func() error { return s.SetFrozen(ctx, id, start) },
 		"SetDisabled":         func() error { return s.SetDisabled(ctx, id, true) },
 		"MarkLogin":           func() error { return s.MarkLogin(ctx, id, start) },
 		"DeleteAccount":       func() error { return s.DeleteAccount(ctx, id) },
@@ -169,6 +195,9 @@ func listPages(t *testing.T, s accounts) {
 		s.create(account("acme", id))
 	}
 	s.create(account("acme2", "bb"))
+	for _, id := range []string{"b", "B", "a", "~", "-"} { // byte order, and a tenant that differs in the case of its letters
+		s.create(account("ACME", "x"+id))
+	}
 	for _, c := range []struct {
 		tenant, after string
 		limit         int
@@ -182,6 +211,8 @@ func listPages(t *testing.T, s accounts) {
 		{"acme", "d", 2, []string{"e"}},
 		{"acme", "e", 2, nil},
 		{"acme2", "", 2, []string{"bb"}},
+		{"ACME", "", 9, []string{"x-", "xB", "xa", "xb", "x~"}},
+		{"ACME", "xB", 2, []string{"xa", "xb"}},
 		{"", "", 2, nil},
 	} {
 		records, err := s.ListAccounts(t.Context(), c.tenant, c.after, c.limit)
@@ -199,34 +230,89 @@ func listPages(t *testing.T, s accounts) {
 	}
 }
 
+// password gives a password that is set an hour after start.
+func password(hash string, keep int) auth.NewPassword {
+	return auth.NewPassword{Hash: hash, Set: start.Add(time.Hour), Keep: keep}
+}
+
 func setPassword(t *testing.T, s accounts) {
 	a := s.create(account("acme", "a"))
 	b := s.create(account("acme", "b"))
 	for _, version := range []int64{0, 2} {
-		if won, err := s.SetPasswordHash(t.Context(), "a", version, "wrong"); won || err != nil {
-			t.Errorf("SetPasswordHash against version %d = %v, %v, want false", version, won, err)
+		if won, err := s.SetPassword(t.Context(), "a", version, password("wrong", 5)); won || err != nil {
+			t.Errorf("SetPassword against version %d = %v, %v, want false", version, won, err)
 		}
 	}
 	s.want(a)
-	if won, err := s.SetPasswordHash(t.Context(), "a", 1, "new"); !won || err != nil {
-		t.Errorf("SetPasswordHash = %v, %v, want true", won, err)
+	s.wantHistory("a")
+	if won, err := s.SetPassword(t.Context(), "a", 1, password("new", 5)); !won || err != nil {
+		t.Errorf("SetPassword = %v, %v, want true", won, err)
 	}
-	a.PasswordHash, a.Version = "new", 2
+	a.PasswordHash, a.PasswordSet, a.Version = "new", start.Add(time.Hour), 2
+	s.want(a)
+	if won, err := s.SetPassword(t.Context(), "a", 2, auth.NewPassword{Keep: 5}); !won || err != nil {
+		t.Errorf("SetPassword that takes it away = %v, %v, want true", won, err)
+	}
+	a.PasswordHash, a.PasswordSet, a.Version = "", time.Time{}, 3
 	s.want(a)
 	s.want(b)
+	s.wantHistory("b")
 }
 
 func raceSetPassword(t *testing.T, s accounts) {
-	for i := range 10 {
+	for i, n := range []int{many, few, few, few, few} {
 		a := s.create(account("acme", fmt.Sprint("account", i)))
-		won := race(t, func(j int) (bool, error) {
-			return s.SetPasswordHash(t.Context(), a.ID, 1, fmt.Sprint("new", j))
+		won := race(t, n, func(j int) (bool, error) {
+			return s.SetPassword(t.Context(), a.ID, 1, password(fmt.Sprint("new", j), 5))
 		})
 		got, err := s.Account(t.Context(), a.ID)
 		if won != 1 || got.Version != 2 || err != nil {
 			t.Errorf("%d changes won, version %d, %v, want 1 and 2", won, got.Version, err)
 		}
+		s.wantHistory(a.ID, a.PasswordHash)
 	}
+}
+
+func (s accounts) wantHistory(id string, want ...string) {
+	s.t.Helper()
+	got, err := s.PasswordHistory(s.t.Context(), id)
+	if err != nil || !slices.Equal(got, want) {
+		s.t.Errorf("PasswordHistory(%s) = %q, %v, want %q", id, got, err, want)
+	}
+}
+
+func history(t *testing.T, s accounts) {
+	a := s.create(account("acme", "a"))
+	s.create(account("acme", "b"))
+	for i, c := range []struct {
+		hash string
+		keep int
+		want []string
+	}{
+		{"1", 3, []string{a.PasswordHash}},
+		{"2", 3, []string{"1", a.PasswordHash}},
+		{"", 3, []string{"2", "1", a.PasswordHash}},
+		{"3", 3, []string{"2", "1", a.PasswordHash}}, // no password is nothing to remember
+		{"2", 3, []string{"3", "2", "1"}},
+		{"4", 3, []string{"2", "3", "2"}},
+		{"5", 2, []string{"4", "2"}},
+		{"6", 9, []string{"5", "4", "2"}},
+		{"7", 0, nil},
+		{"8", 9, []string{"7"}},
+	} {
+		p := password(c.hash, c.keep)
+		p.Set = start // one moment for all: it is no order
+		if won, err := s.SetPassword(t.Context(), "a", int64(i+1), p); !won || err != nil {
+			t.Fatalf("SetPassword to %q = %v, %v, want true", c.hash, won, err)
+		}
+		s.wantHistory("a", c.want...)
+	}
+	s.wantHistory("b")
+	if err := s.DeleteAccount(t.Context(), "a"); err != nil {
+		t.Fatalf("DeleteAccount: %v", err)
+	}
+	s.create(a)
+	s.wantHistory("a")
 }
 
 func upgrade(t *testing.T, s accounts) {
@@ -243,27 +329,132 @@ func upgrade(t *testing.T, s accounts) {
 }
 
 func raceUpgrade(t *testing.T, s accounts) {
-	a := s.create(account("acme", "a"))
-	won := race(t, func(i int) (bool, error) {
-		return s.UpgradePasswordHash(t.Context(), a.ID, a.PasswordHash, fmt.Sprint("new", i))
-	})
-	if won != 1 {
-		t.Errorf("%d upgrades won, want 1", won)
+	for i, n := range []int{many, few, few} {
+		a := s.create(account("acme", fmt.Sprint("account", i)))
+		won := race(t, n, func(i int) (bool, error) {
+			return s.UpgradePasswordHash(t.Context(), a.ID, a.PasswordHash, fmt.Sprint("new", i))
+		})
+		if won != 1 {
+			t.Errorf("%d upgrades won, want 1", won)
+		}
 	}
 }
 
 func raceUpgradeAgainstSet(t *testing.T, s accounts) {
 	for i := range 20 {
 		a := s.create(account("acme", fmt.Sprint("account", i)))
-		race(t, func(j int) (bool, error) {
+		race(t, few, func(j int) (bool, error) {
 			if j == 0 {
-				return s.SetPasswordHash(t.Context(), a.ID, 1, "changed")
+				return s.SetPassword(t.Context(), a.ID, 1, password("changed", 0))
 			}
 			return s.UpgradePasswordHash(t.Context(), a.ID, a.PasswordHash, "upgraded")
 		})
-		a.PasswordHash, a.Version = "changed", 2
+		a.PasswordHash, a.PasswordSet, a.Version = "changed", start.Add(time.Hour), 2
 		s.want(a)
 	}
+}
+
+func setLogin(t *testing.T, s accounts) {
+	a := s.create(account("acme", "a"))
+	b := s.create(account("zeta", "b"))
+	for _, version := range []int64{0, 2} {
+		if won, err := s.SetLogin(t.Context(), "a", version, []byte("other"), []byte("p")); won || err != nil {
+			t.Errorf("SetLogin against version %d = %v, %v, want false", version, won, err)
+		}
+	}
+	if won, err := s.SetLogin(t.Context(), "a", 1, b.Login, []byte("p")); won || !errors.Is(err, auth.ErrEmailTaken) {
+		t.Errorf("SetLogin to a taken login = %v, %v, want ErrEmailTaken", won, err)
+	}
+	s.want(a)
+	old := a.Login
+	a.Login, a.Profile = []byte("other\x00"), []byte("other profile")
+	for range 2 { // the second time to its own
+		if won, err := s.SetLogin(t.Context(), "a", a.Version, a.Login, a.Profile); !won || err != nil {
+			t.Errorf("SetLogin = %v, %v, want true", won, err)
+		}
+		a.Version++
+		s.want(a)
+	}
+	s.want(b)
+	if got, err := s.AccountByLogin(t.Context(), [][]byte{old}); !errors.Is(err, auth.ErrNoAccount) {
+		t.Errorf("AccountByLogin of the old login = %q, %v, want ErrNoAccount", got.ID, err)
+	}
+	if got, err := s.AccountByLogin(t.Context(), [][]byte{a.Login}); err != nil || !reflect.DeepEqual(got, a) {
+		t.Errorf("AccountByLogin of the new login = %+v, %v, want %+v", got, err, a)
+	}
+	c := account("acme", "c")
+	c.Login = old
+	s.create(c)
+}
+
+func raceSetLogin(t *testing.T, s accounts) {
+	const accounts = 50
+	for i := range accounts {
+		s.create(account("acme", fmt.Sprint(i)))
+	}
+	won := race(t, many, func(i int) (bool, error) {
+		won, err := s.SetLogin(t.Context(), fmt.Sprint(i%accounts), 1, []byte("one login"), []byte("p"))
+		if errors.Is(err, auth.ErrEmailTaken) {
+			return won, nil
+		}
+		return won, err
+	})
+	if won != 1 {
+		t.Errorf("%d changes succeeded, want 1", won)
+	}
+	moved := 0
+	for i := range accounts {
+		a, err := s.Account(t.Context(), fmt.Sprint(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(a.Login) == "one login" {
+			moved++
+		}
+	}
+	if moved != 1 {
+		t.Errorf("%d accounts have one login, want 1", moved)
+	}
+}
+
+func setProfile(t *testing.T, s accounts) {
+	a := s.create(account("acme", "a"))
+	b := s.create(account("acme", "b"))
+	if won, err := s.SetProfile(t.Context(), "a", a.Profile[:2], []byte("wrong")); won || err != nil {
+		t.Errorf("SetProfile against another = %v, %v, want false", won, err)
+	}
+	s.want(a)
+	for _, to := range []string{"new\x00", "new\x00"} { // the second time to what it is
+		if won, err := s.SetProfile(t.Context(), "a", a.Profile, []byte(to)); !won || err != nil {
+			t.Errorf("SetProfile = %v, %v, want true", won, err)
+		}
+		a.Profile = []byte(to)
+		s.want(a)
+	}
+	s.want(b)
+}
+
+func raceSetProfile(t *testing.T, s accounts) {
+	a := s.create(account("acme", "a"))
+	won := race(t, many, func(i int) (bool, error) {
+		return s.SetProfile(t.Context(), "a", a.Profile, fmt.Append(nil, "new", i))
+	})
+	if won != 1 {
+		t.Errorf("%d changes won, want 1", won)
+	}
+}
+
+func setFrozen(t *testing.T, s accounts) {
+	a := s.create(account("acme", "a"))
+	b := s.create(account("acme", "b"))
+	for _, until := range []time.Time{start.Add(time.Hour), start.Add(time.Hour), start, {}, {}} {
+		if err := s.SetFrozen(t.Context(), "a", until); err != nil {
+			t.Fatalf("SetFrozen(%v): %v", until, err)
+		}
+		a.FrozenUntil = until
+		s.want(a)
+	}
+	s.want(b)
 }
 
 func setDisabled(t *testing.T, s accounts) {
@@ -319,11 +510,25 @@ func accountNotShared(t *testing.T, s accounts) {
 	s.create(given)
 	given.Login[0], given.Profile[0] = 1, 1
 	s.want(a)
+	login, profile := []byte("login"), []byte("profile")
+	if _, err := s.SetLogin(t.Context(), "a", 1, login, profile); err != nil {
+		t.Fatal(err)
+	}
+	login[0], profile[0] = 1, 1
+	a.Login, a.Profile, a.Version = []byte("login"), []byte("profile"), 2
+	s.want(a)
 	got, err := s.Account(t.Context(), "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	got.Login[0], got.Profile[0] = 1, 1
+	s.want(a)
+	profile = []byte("other")
+	if _, err := s.SetProfile(t.Context(), "a", a.Profile, profile); err != nil {
+		t.Fatal(err)
+	}
+	profile[0] = 1
+	a.Profile = []byte("other")
 	s.want(a)
 }
 
@@ -341,18 +546,19 @@ func accountsEnded(t *testing.T, s accounts) {
 		}
 	}
 	s.want(a)
+	s.wantHistory("a")
 	if _, err := s.Account(t.Context(), "b"); !errors.Is(err, auth.ErrNoAccount) {
 		t.Errorf("Account of an ended creation: %v, want ErrNoAccount", err)
 	}
 }
 
-// race calls act in many goroutines at once, tells how many won, and fails the test on an error of any.
-func race(t *testing.T, act func(i int) (won bool, err error)) int {
+// race calls act in n goroutines at once, tells how many won, and fails the test on an error of any.
+func race(t *testing.T, n int, act func(i int) (won bool, err error)) int {
 	t.Helper()
 	var wins atomic.Int32
 	var wg sync.WaitGroup
 	ready := make(chan struct{})
-	for i := range rivals {
+	for i := range n {
 		wg.Go(func() {
 			<-ready
 			won, err := act(i)
