@@ -3,29 +3,23 @@
 package password
 
 import (
-	"encoding/base64"
 	"strconv"
 	"strings"
 
 	"golang.org/x/crypto/argon2"
 )
 
-// The bounds of what a stored hash may ask for. Whoever can write one hash must not be able to exhaust the
-// machine with it.
+// The bounds of what a stored Argon2 hash may ask for.
 const (
-	maxPHC     = 256       // bytes
 	maxMemory  = 256 << 10 // KiB
 	maxTime    = 16
 	maxThreads = 16
 	minSalt    = 8 // bytes, RFC 9106 section 3.1
-	maxSalt    = 64
-	minSum     = 16 // bytes; RFC 9106 allows 4, which is no hash of a password
-	maxSum     = 64
 )
 
-// params are the cost parameters of Argon2id: memory in KiB, passes and lanes.
+// params are the cost parameters of Argon2: memory in KiB, passes and lanes.
 type params struct {
-	memory  uint32
+	kib     uint32
 	time    uint32
 	threads uint8
 }
@@ -33,26 +27,26 @@ type params struct {
 // ok tells whether p is within RFC 9106 section 3.1 and our bounds.
 func (p params) ok() bool {
 	return p.time >= 1 && p.time <= maxTime && p.threads >= 1 && p.threads <= maxThreads &&
-		p.memory >= 8*uint32(p.threads) && p.memory <= maxMemory
+		p.kib >= 8*uint32(p.threads) && p.kib <= maxMemory
 }
 
-// phc is a parsed PHC string of Argon2id, version 19.
+// phc is a parsed PHC string of Argon2id or Argon2i, version 19.
 type phc struct {
 	params
-	salt []byte
-	sum  []byte
+	independent bool // Argon2i, which is never made here
+	salt        []byte
+	sum         []byte
 }
-
-// b64 is PHC's own base64: standard alphabet, no padding.
-var b64 = base64.RawStdEncoding.Strict()
-
-const phcPrefix = "$argon2id$v=19$"
 
 // String gives the one form of h that parsePHC takes.
 func (h phc) String() string {
-	b := make([]byte, 0, maxPHC)
-	b = append(b, phcPrefix+"m="...)
-	b = strconv.AppendUint(b, uint64(h.memory), 10)
+	b := make([]byte, 0, maxStored)
+	if h.independent {
+		b = append(b, "$argon2i$v=19$m="...)
+	} else {
+		b = append(b, "$argon2id$v=19$m="...)
+	}
+	b = strconv.AppendUint(b, uint64(h.kib), 10)
 	b = append(b, ",t="...)
 	b = strconv.AppendUint(b, uint64(h.time), 10)
 	b = append(b, ",p="...)
@@ -64,26 +58,26 @@ func (h phc) String() string {
 	return string(b)
 }
 
-// parsePHC reads a PHC string and refuses one whose parameters are out of bounds. Nothing that it allocates
-// depends on the parameters.
+// parsePHC reads a PHC string of Argon2 that is no longer than maxStored.
 func parsePHC(s string) (phc, error) {
 	var h phc
-	if len(s) > maxPHC {
-		return h, ErrHash
+	rest, ok := strings.CutPrefix(s, "$argon2id$v=19$")
+	if !ok {
+		rest, ok = strings.CutPrefix(s, "$argon2i$v=19$")
+		h.independent = true
 	}
-	rest, ok := strings.CutPrefix(s, phcPrefix)
 	costs, rest, ok2 := strings.Cut(rest, "$")
 	salt, sum, ok3 := strings.Cut(rest, "$")
 	m, costs, ok4 := strings.Cut(costs, ",")
 	t, p, ok5 := strings.Cut(costs, ",")
 	if !(ok && ok2 && ok3 && ok4 && ok5) {
-		return h, ErrHash
+		return phc{}, ErrHash
 	}
 	memory, err1 := cost(m, "m=", 32)
 	time, err2 := cost(t, "t=", 32)
 	threads, err3 := cost(p, "p=", 8)
 	if err1 != nil || err2 != nil || err3 != nil {
-		return h, ErrHash
+		return phc{}, ErrHash
 	}
 	h.params = params{uint32(memory), uint32(time), uint8(threads)}
 	h.salt, err1 = b64.DecodeString(salt)
@@ -92,22 +86,21 @@ func parsePHC(s string) (phc, error) {
 		len(h.salt) < minSalt || len(h.salt) > maxSalt || len(h.sum) < minSum || len(h.sum) > maxSum {
 		return phc{}, ErrHash
 	}
-	// One hash has one form. This refuses signs, leading zeros and line ends within the base64.
+	// One hash has one form. This refuses line ends within the base64.
 	if h.String() != s {
 		return phc{}, ErrHash
 	}
 	return h, nil
 }
 
-func cost(s, name string, bits int) (uint64, error) {
-	digits, ok := strings.CutPrefix(s, name)
-	if !ok {
-		return 0, ErrHash
-	}
-	return strconv.ParseUint(digits, 10, bits)
-}
+func (h phc) memory() uint32 { return h.kib }
 
-// derive computes Argon2id (RFC 9106) with the parameters and salt of h.
+func (h phc) verify(pw string) (bool, error) { return equal(h.derive(pw), h.sum), nil }
+
+// derive computes Argon2 (RFC 9106) with the parameters and salt of h.
 func (h phc) derive(pw string) []byte {
-	return argon2.IDKey([]byte(pw), h.salt, h.time, h.memory, h.threads, uint32(len(h.sum)))
+	if h.independent {
+		return argon2.Key([]byte(pw), h.salt, h.time, h.kib, h.threads, uint32(len(h.sum)))
+	}
+	return argon2.IDKey([]byte(pw), h.salt, h.time, h.kib, h.threads, uint32(len(h.sum)))
 }
