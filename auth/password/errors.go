@@ -10,8 +10,8 @@ import (
 // ErrBusy says that too many passwords are being hashed. Answer 503 with Retry-After; nothing was checked.
 var ErrBusy = errors.New("password: too many passwords are being hashed")
 
-// ErrHash says that a stored hash is not one of this package's, or asks for more memory or time than it
-// allows.
+// ErrHash says that a stored hash is none that this package reads, or asks for more memory or time than it
+// allows, or is of an algorithm that GODEBUG=fips140=only forbids.
 var ErrHash = errors.New("password: stored hash is not understood")
 
 // ErrLength says that a password is empty or longer than [MaxBytes].
@@ -32,6 +32,16 @@ const (
 	ControlCharacter Code = "control-character"
 	// ContextWord: contains a word that an attacker would try first, such as a name of the person or portal.
 	ContextWord Code = "context-word"
+	// BlockedPassword: one of [PolicyConfig.Blocked].
+	BlockedPassword Code = "blocked"
+	// CommonPassword: one of the common passwords that the package knows.
+	CommonPassword Code = "common"
+	// BreachedPassword: one of [PolicyConfig.Breached].
+	BreachedPassword Code = "breached"
+	// ReusedPassword: one of the person's latest passwords, see [Policy.Reused].
+	ReusedPassword Code = "reused"
+	// CompositionRule: fewer characters of a kind than [PolicyConfig.Composition] asks for.
+	CompositionRule Code = "composition"
 )
 
 // Problem is one rule that a password breaks.

@@ -4,8 +4,10 @@ package password
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -28,13 +30,52 @@ type PolicyConfig struct {
 	// Words are further words that no password may contain, such as the names of the portal and of the
 	// organisation (ASVS 6.1.2, 6.2.11). Words under four bytes are passed over.
 	Words []string
+	// Blocked are whole passwords that are refused, in whatever case, such as those that the organisation once
+	// handed out (ASVS 6.1.2).
+	Blocked []string
+	// Breached is a further list of passwords that are refused (ASVS 6.2.12), see [OpenFilter]. It may be nil.
+	Breached *Filter
+	// InsecureAllowCommon lets the 110,000 common passwords through that are refused otherwise (ASVS 6.2.4, NIST SP
+	// 800-63B-4 section 3.1.1.2).
+	InsecureAllowCommon bool
+	// History is how many of a person's latest passwords must not be used again, at most 24; see [Policy.Reused]. 0 means
+	// any may be.
+	History int
+	// MaxAge makes passwords expire so long after they were set; see [Policy.Expired]. 0 means never, and should stay: ASVS
+	// 6.2.10 and NIST SP 800-63B-4 section 3.1.1.2 forbid it, because people then choose weaker passwords. It is for portals
+	// whose owner is bound by older rules.
+	MaxAge time.Duration
+	// Composition asks for a mixture of characters. The zero value asks for none, and should stay: ASVS 6.2.5 and NIST SP
+	// 800-63B-4 section 3.1.1.2 forbid it, because people then choose passwords like "Password1!". It is for portals
+	// whose owner is bound by older rules.
+	Composition Composition
+}
+
+// Composition is the least number of characters of each kind. Letters of scripts without case are no symbols and
+// count for no kind.
+type Composition struct {
+	// Lower and Upper count letters of that case in any script.
+	Lower, Upper int
+	// Digits counts decimal digits of any script.
+	Digits int
+	// Symbols counts punctuation, symbols and spaces.
+	Symbols int
 }
 
 // Policy decides about new passwords. It may be used by several goroutines.
 type Policy struct {
-	minLength int
-	words     []string
+	minLength   int
+	words       []string
+	blocked     map[string]bool // folded
+	common      bool
+	breached    *Filter
+	history     int
+	maxAge      time.Duration
+	composition Composition
 }
+
+// maxHistory bounds how many hashes a change of password may cost.
+const maxHistory = 24
 
 // NewPolicy gives a policy.
 func NewPolicy(c PolicyConfig) (*Policy, error) {
@@ -43,7 +84,16 @@ func NewPolicy(c PolicyConfig) (*Policy, error) {
 	if c.SecondFactor {
 		least = settings.PasswordMinMulti
 	}
-	p := &Policy{minLength: least}
+	if c.History < 0 || c.History > maxHistory {
+		return nil, fmt.Errorf("password: PolicyConfig.History must be from 0 to %d", maxHistory)
+	}
+	if c.MaxAge < 0 {
+		return nil, errors.New("password: PolicyConfig.MaxAge must not be negative")
+	}
+	p := &Policy{
+		minLength: least, blocked: map[string]bool{}, common: !c.InsecureAllowCommon, breached: c.Breached,
+		history: c.History, maxAge: c.MaxAge, composition: c.Composition,
+	}
 	if c.MinLength != 0 {
 		// Four bytes are the longest character, so that a password of the least length is never too long.
 		if c.MinLength < least || c.MinLength > MaxBytes/utf8.UTFMax {
@@ -51,8 +101,18 @@ func NewPolicy(c PolicyConfig) (*Policy, error) {
 		}
 		p.minLength = c.MinLength
 	}
+	sum := 0
+	for _, k := range p.composition.kinds() {
+		// Each is bounded first, so that the sum cannot overflow.
+		if sum += min(k.least, MaxBytes); k.least < 0 || sum > p.minLength {
+			return nil, fmt.Errorf("password: PolicyConfig.Composition must not be negative nor ask for more than %d characters together", p.minLength)
+		}
+	}
 	for _, w := range c.Words {
 		p.words = appendWords(p.words, w)
+	}
+	for _, b := range c.Blocked {
+		p.blocked[fold(b)] = true
 	}
 	return p, nil
 }
@@ -66,7 +126,7 @@ func (p *Policy) MinLength() int { return p.minLength }
 // guess is common, so the stricter ASVS 6.2.11 is followed.) The error is a [*PolicyError] with all that is wrong, or that of ctx.
 //
 // A character is a Unicode code point. Spaces and all printing characters are welcome, and no mixture of
-// kinds is asked for (ASVS 6.2.5).
+// kinds is asked for (ASVS 6.2.5) unless [PolicyConfig.Composition] does.
 func (p *Policy) Check(ctx context.Context, pw string, context ...string) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -93,7 +153,20 @@ func (p *Policy) Check(ctx context.Context, pw string, context ...string) error 
 	for _, c := range context {
 		words = appendWords(words, c)
 	}
+	for _, k := range p.composition.kinds() {
+		if k.least > 0 && count(pw, k.is) < k.least {
+			add(CompositionRule, "Use at least %d %s.", k.least, k.name)
+		}
+	}
 	folded := fold(pw)
+	switch {
+	case p.blocked[folded]:
+		add(BlockedPassword, "This password is not allowed here. Choose another one.")
+	case p.common && common().Contains(pw):
+		add(CommonPassword, "Many people use this password, so attackers try it first. Choose another one.")
+	case p.breached != nil && p.breached.Contains(pw):
+		add(BreachedPassword, "This password is on a list of stolen passwords. Choose another one, and change it wherever you use it.")
+	}
 	for _, w := range words {
 		if strings.Contains(folded, w) {
 			add(ContextWord, "Leave out your name, your e-mail address and the name of this site.")
@@ -104,6 +177,33 @@ func (p *Policy) Check(ctx context.Context, pw string, context ...string) error 
 		return &PolicyError{problems}
 	}
 	return nil
+}
+
+// kind is one kind of characters of a [Composition].
+type kind struct {
+	least int
+	name  string
+	is    func(rune) bool
+}
+
+func (c Composition) kinds() [4]kind {
+	return [4]kind{
+		{c.Lower, "lower-case letters", unicode.IsLower},
+		{c.Upper, "upper-case letters", unicode.IsUpper},
+		{c.Digits, "digits", unicode.IsDigit},
+		{c.Symbols, "punctuation marks, symbols or spaces", func(r rune) bool {
+			return unicode.IsPunct(r) || unicode.IsSymbol(r) || unicode.IsSpace(r)
+		}},
+	}
+}
+
+func count(s string, is func(rune) bool) (n int) {
+	for _, r := range s {
+		if is(r) {
+			n++
+		}
+	}
+	return n
 }
 
 // appendWords appends the words of a text: runs of letters and digits, folded. Of an e-mail address the last
