@@ -32,11 +32,27 @@ const (
 	AuthAccountEnabled   Kind = "auth.account_enabled"
 	AuthAccountDeleted   Kind = "auth.account_deleted"
 	AuthAccountUnlocked  Kind = "auth.account_unlocked"
+	AuthAccountInvited   Kind = "auth.account_invited"
+	AuthProfileChanged   Kind = "auth.profile_changed"
 	AuthPasswordChanged  Kind = "auth.password_changed"
+	AuthPasswordReset    Kind = "auth.password_reset"
+	AuthPasswordTaken    Kind = "auth.password_taken"
+	AuthResetRequested   Kind = "auth.reset_requested"
+	AuthRegistration     Kind = "auth.registration_requested"
+	AuthEmailRequested   Kind = "auth.email_requested"
+	AuthEmailChanged     Kind = "auth.email_changed"
+	AuthLinkRefused      Kind = "auth.link_refused"
+	AuthNoticeFailed     Kind = "auth.notice_failed"
 	AuthSessionStarted   Kind = "auth.session_started"
 	AuthSessionRevoked   Kind = "auth.session_revoked"
 	AuthSessionRefused   Kind = "auth.session_refused"
 	AuthThrottled        Kind = "auth.throttled"
+	AuthImpersonated     Kind = "auth.impersonation_started"
+	AuthImpersonationEnd Kind = "auth.impersonation_ended"
+	AuthProofNeeded      Kind = "auth.proof_needed"
+	AuthReported         Kind = "auth.reported"
+	AuthFrozen           Kind = "auth.factors_frozen"
+	AuthUnfrozen         Kind = "auth.factors_unfrozen"
 	MFAEnrolled          Kind = "mfa.enrolled"
 	MFARemoved           Kind = "mfa.removed"
 	MFAVerified          Kind = "mfa.verified"
@@ -57,6 +73,9 @@ const (
 	RetentionPlanned     Kind = "retention.planned"
 	RetentionApproved    Kind = "retention.approved"
 	RetentionRun         Kind = "retention.run"
+	MailFailed           Kind = "mail.failed"
+	MailRetried          Kind = "mail.retried"
+	MailDropped          Kind = "mail.dropped"
 	LogOpened            Kind = "audit.opened"
 	LogVerified          Kind = "audit.verified"
 	applicationNamespace      = "app."
@@ -66,13 +85,18 @@ const (
 var duties = map[Kind]Duty{
 	AuthLogin: Must, AuthFirstFactor: Must, AuthReauthenticated: Must, AuthAccountUnlocked: Must, AuthLogout: Should, AuthAccountCreated: Must, AuthAccountDisabled: Must,
 	AuthAccountEnabled: Must, AuthAccountDeleted: Must, AuthPasswordChanged: Must,
+	AuthAccountInvited: Must, AuthProfileChanged: Must, AuthPasswordReset: Must, AuthPasswordTaken: Must,
+	AuthResetRequested: Should, AuthRegistration: Should, AuthEmailRequested: Must, AuthEmailChanged: Must,
+	AuthLinkRefused: May, AuthNoticeFailed: Must,
 	AuthSessionStarted: Should, AuthSessionRevoked: Must, AuthSessionRefused: May, AuthThrottled: Should,
+	AuthImpersonated: Must, AuthImpersonationEnd: Must, AuthProofNeeded: May, AuthReported: Must, AuthFrozen: Must, AuthUnfrozen: Must,
 	MFAEnrolled: Must, MFARemoved: Must, MFAVerified: Must, MFARequired: May, MFAPolicyChanged: Must,
 	RBACDecision: Should, RBACAssigned: Must, RBACRevoked: Must, RBACPolicyLoaded: Must,
 	CryptoKeyCreated: Must, CryptoOpenRefused: Should, CryptoShredded: Must,
 	NetworkRefused: May, NetworkRulesChanged: Must,
 	HTTPRequest: Should, HTTPCrossOrigin: May, HTTPPanic: Should,
 	RetentionPlanned: Should, RetentionApproved: Must, RetentionRun: Must,
+	MailFailed: Should, MailRetried: Should, MailDropped: Must,
 	LogOpened: Must, LogVerified: Should,
 }
 
