@@ -18,10 +18,14 @@ import (
 
 // Start begins a session and sets its cookie. A session that r carries, whoever's it is, ends first, so that
 // nobody's browser is left with a session that they did not ask for. It returns [ErrNoSession] when the user's
-// sessions were all ended since id.Version was read.
+// sessions were all ended since id.Version was read. Sessions of the user beyond [Config.MaxSessions] end; when that
+// fails, none is started.
 func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, r *http.Request, id Identity) (Session, error) {
 	if id.User == "" || len(id.Factors) == 0 {
 		return Session{}, errors.New("session: start: Identity.User and Identity.Factors are required")
+	}
+	if id.Lifetime < 0 || len(id.Stamp) > maxStamp {
+		return Session{}, fmt.Errorf("session: start: Identity.Lifetime is negative or Identity.Stamp longer than %d bytes", maxStamp)
 	}
 	if id.Version == 0 {
 		var err error
@@ -30,10 +34,14 @@ func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, r *http.Requ
 		}
 	}
 	now := m.now()
+	lifetime := m.absolute
+	if id.Lifetime > 0 {
+		lifetime = min(lifetime, id.Lifetime.Truncate(time.Microsecond))
+	}
 	text, hash := token.New()
 	rec := Record{
-		Token: hash, Tenant: id.Tenant, User: id.User, Impersonator: id.Impersonator,
-		Created: now, LastSeen: now, Expires: now.Add(m.absolute),
+		Token: hash, Tenant: id.Tenant, User: id.User, Impersonator: id.Impersonator, Stamp: id.Stamp,
+		Created: now, LastSeen: now, Expires: now.Add(lifetime),
 	}
 	rec.prove(id.Factors)
 	rec.ID = uuid.NewV7(now)
@@ -59,6 +67,9 @@ func (m *Manager) Start(ctx context.Context, w http.ResponseWriter, r *http.Requ
 	case errors.Is(err, ErrNoSession):
 		return Session{}, ErrNoSession
 	case err != nil:
+		return Session{}, fmt.Errorf("session: start: %w", err)
+	}
+	if err := m.limit(ctx, rec); err != nil {
 		return Session{}, fmt.Errorf("session: start: %w", err)
 	}
 	_ = m.audit.Record(ctx, e) // the recorder raises its own alarm; the duty of this kind stops nobody
@@ -109,9 +120,24 @@ func (m *Manager) load(ctx context.Context, r *http.Request) (Record, error) {
 }
 
 // Rotate gives the session that r carries a new token, and adds proofs that were given just now. The old token
-// is dead at once. Call it whenever what the session may do has grown. The session keeps its ID and its end.
-// It returns [ErrNoSession] when the session has ended, or another request has rotated it.
+// is dead at once. Call it whenever what the session may do has grown. The session keeps its ID, its stamp and its
+// end. It returns [ErrNoSession] when the session has ended, or another request has rotated it.
 func (m *Manager) Rotate(ctx context.Context, w http.ResponseWriter, r *http.Request, add ...portalsec.FactorProof) (Session, error) {
+	return m.renew(ctx, w, r, func(rec *Record) { rec.prove(add) })
+}
+
+// Restamp gives the session that r carries a new token and another stamp, as when the user's roles are no longer those
+// with which it got its token (ASVS 7.2.4). The old token is dead at once. It returns [ErrNoSession] when the session
+// has ended, or another request has rotated it: that one's answer carries the new cookie.
+func (m *Manager) Restamp(ctx context.Context, w http.ResponseWriter, r *http.Request, stamp string) (Session, error) {
+	if len(stamp) > maxStamp {
+		return Session{}, fmt.Errorf("session: restamp: a stamp of %d bytes: want at most %d", len(stamp), maxStamp)
+	}
+	return m.renew(ctx, w, r, func(rec *Record) { rec.Stamp = stamp })
+}
+
+// renew gives the session of r a new token and what change does to it.
+func (m *Manager) renew(ctx context.Context, w http.ResponseWriter, r *http.Request, change func(*Record)) (Session, error) {
 	rec, err := m.load(ctx, r)
 	if err != nil {
 		return Session{}, err
@@ -119,7 +145,7 @@ func (m *Manager) Rotate(ctx context.Context, w http.ResponseWriter, r *http.Req
 	old := rec.Token
 	text, hash := token.New()
 	rec.Token, rec.LastSeen = hash, m.now()
-	rec.prove(add)
+	change(&rec)
 	if err := m.store.RotateSession(ctx, old, rec); err != nil {
 		if errors.Is(err, ErrNoSession) {
 			return Session{}, ErrNoSession
@@ -238,6 +264,43 @@ func (m *Manager) Prune(ctx context.Context) (int64, error) {
 		return n, fmt.Errorf("session: prune: %w", err)
 	}
 	return n, nil
+}
+
+// limit ends the user's sessions beyond the limit, those used least recently first, and never rec, which has just
+// begun. If it cannot, it ends rec.
+func (m *Manager) limit(ctx context.Context, rec Record) error {
+	if m.most == 0 || rec.Impersonator != "" {
+		return nil
+	}
+	ctx, cancel := audit.Finishing(ctx) // rec is there already, and its user has no cookie yet
+	defer cancel()
+	err := m.endOldest(ctx, rec)
+	if err == nil {
+		return nil
+	}
+	_, also := m.store.DeleteSession(ctx, rec.Tenant, rec.User, rec.ID)
+	return errors.Join(err, also)
+}
+
+func (m *Manager) endOldest(ctx context.Context, rec Record) error {
+	others, err := m.alive(ctx, rec.Tenant, rec.User)
+	if err != nil {
+		return err
+	}
+	others = slices.DeleteFunc(others, func(r Record) bool { return r.ID == rec.ID || r.Impersonator != "" })
+	slices.SortStableFunc(others, func(a, b Record) int { return a.LastSeen.Compare(b.LastSeen) })
+	for _, r := range others[:max(0, len(others)+1-m.most)] {
+		e := rec.event(audit.AuthSessionRevoked)
+		e.Reason, e.Target = tooManySessions, &audit.Target{Type: "session", ID: r.ID}
+		err := m.revoke(ctx, r.Tenant, e, func(ctx context.Context) error {
+			_, err := m.store.DeleteSession(ctx, r.Tenant, r.User, r.ID)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // event gives the event that the session's own user did something with it.

@@ -3,6 +3,7 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
@@ -81,10 +82,27 @@ func (m *Memory) RotateSession(ctx context.Context, old Hash, next Record) error
 		return ErrNoSession
 	}
 	delete(m.sessions, old)
-	s.Token, s.AuthTime, s.LastSeen = next.Token, next.AuthTime, next.LastSeen
+	s.Token, s.Stamp, s.AuthTime, s.LastSeen = next.Token, next.Stamp, next.AuthTime, next.LastSeen
 	s.Factors = slices.Clone(next.Factors)
 	m.sessions[s.Token] = s
 	return nil
+}
+
+// SetSessionData is that of [Store].
+func (m *Memory) SetSessionData(ctx context.Context, token Hash, old, data []byte) (won bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[token]
+	if !ok {
+		return false, ErrNoSession
+	}
+	if won = bytes.Equal(s.Data, old); won {
+		s.Data = bytes.Clone(data)
+	}
+	return won, nil
 }
 
 // DeleteSession is that of [Store].
@@ -101,7 +119,9 @@ func (m *Memory) BumpUser(ctx context.Context, tenant, user, except string) (int
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.versions[owner{tenant, user}] = m.version(tenant, user) + 1
-	return m.removeLocked(func(s *Record) bool { return s.Tenant == tenant && s.User == user && s.ID != except }), nil
+	return m.removeLocked(func(s *Record) bool {
+		return s.Tenant == tenant && (s.User == user || s.Impersonator == user) && s.ID != except
+	}), nil
 }
 
 // DeleteTenant is that of [Store].
@@ -158,6 +178,6 @@ func (m *Memory) version(tenant, user string) int64 { return max(1, m.versions[o
 
 func (r Record) clone() Record {
 	r.Factors = slices.Clone(r.Factors)
-	r.Client = slices.Clone(r.Client)
+	r.Client, r.Data = slices.Clone(r.Client), slices.Clone(r.Data)
 	return r
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/portalsec/portalsec"
@@ -17,11 +18,17 @@ import (
 	"github.com/portalsec/portalsec/internal/token"
 )
 
-// seenEvery is how far LastSeen may lag behind.
-const seenEvery = time.Minute
+const (
+	// seenEvery is how far LastSeen may lag behind.
+	seenEvery = time.Minute
+	// maxStamp is the greatest length of a stamp in bytes.
+	maxStamp = 64
+	// tooManySessions is the reason why a login ends another session of its user.
+	tooManySessions = "too-many-sessions"
+)
 
-// Sealer encrypts what a session tells about its user's device and whereabouts. A field of package crypto is
-// one.
+// Sealer encrypts what a session tells about its user's device and whereabouts, and the data that the application
+// keeps in it. A field of package crypto is one.
 type Sealer interface {
 	Seal(ctx context.Context, row portalsec.Row, plaintext []byte) ([]byte, error)
 	Open(ctx context.Context, row portalsec.Row, sealed []byte) ([]byte, error)
@@ -38,12 +45,17 @@ type Config struct {
 	IdleTimeout time.Duration
 	// AbsoluteTimeout ends a session however much it is used. 0 means the profile's; never less than IdleTimeout.
 	AbsoluteTimeout time.Duration
+	// MaxSessions is how many sessions one user may have at once (ASVS 7.1.2): a login ends those used least recently
+	// beyond it. 0 means the profile's, a negative number any number. Sessions in which staff act as the user do not
+	// count.
+	MaxSessions int
 	// CookieName is the name of the cookie after its prefix __Host-. Empty means "session".
 	CookieName string
 	// InsecureCookie drops Secure and the prefix from the cookie. It is for development over plain HTTP: whoever
 	// can read the network can take over sessions.
 	InsecureCookie bool
-	// Sealer seals device, address and country, bound to Row{Tenant, User, ID}. Nil stores them in the clear.
+	// Sealer seals device, address and country, and what a [Value] keeps, bound to Row{Tenant, User, ID}. Nil stores
+	// them in the clear.
 	Sealer Sealer
 	// Audit takes the events auth.session_started, auth.session_revoked and auth.logout. Nil is audit.Slog(nil).
 	Audit audit.Recorder
@@ -56,10 +68,19 @@ type Manager struct {
 	store    Store
 	idle     time.Duration
 	absolute time.Duration
+	most     int // sessions of one user, 0 for any number
 	cookie   token.Cookie
 	sealer   Sealer
 	audit    audit.Recorder
 	clock    portalsec.Clock
+
+	values valueNames
+}
+
+// valueNames are the names that a [Value] has taken.
+type valueNames struct {
+	mu    sync.Mutex
+	taken map[string]bool
 }
 
 // Session is somebody signed in on one browser. Its times are in UTC.
@@ -82,6 +103,8 @@ type Session struct {
 	Factors []portalsec.FactorProof
 	// Impersonator is the ID of the member of staff who acts as User. Empty when nobody does.
 	Impersonator string
+	// Stamp is the one that the session got with its present token, see [Identity.Stamp].
+	Stamp string
 	// Device is a short summary such as "Firefox on Linux". It and the two below tell where the session was
 	// started; only Start and List fill them, so that no request has to open what is sealed.
 	Device string
@@ -101,6 +124,11 @@ type Identity struct {
 	Factors []portalsec.FactorProof
 	// Impersonator is the ID of the member of staff who is to act as User. Empty when nobody does.
 	Impersonator string
+	// Stamp sums up what the session may do, such as a hash of the user's roles: at most 64 bytes, empty where nobody
+	// asks. When it is no longer what it was, [Manager.Restamp] gives the session a new token.
+	Stamp string
+	// Lifetime ends the session however much it is used, if that is sooner than the manager's. 0 means the manager's.
+	Lifetime time.Duration
 	// Version is what [Manager.Version] gave before the proofs were checked: if all sessions of the user are
 	// ended meanwhile, as by a change of password, none is started. 0 does without that check.
 	Version int64
@@ -124,6 +152,9 @@ func New(c Config) (*Manager, error) {
 	if c.AbsoluteTimeout < c.IdleTimeout {
 		return nil, fmt.Errorf("session: Config.AbsoluteTimeout is %v: want at least the idle timeout, %v", c.AbsoluteTimeout, c.IdleTimeout)
 	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = settings.MaxSessions
+	}
 	if c.CookieName == "" {
 		c.CookieName = "session"
 	}
@@ -134,7 +165,7 @@ func New(c Config) (*Manager, error) {
 		c.Audit = audit.Slog(nil)
 	}
 	return &Manager{
-		store: c.Store, idle: c.IdleTimeout, absolute: c.AbsoluteTimeout,
+		store: c.Store, idle: c.IdleTimeout, absolute: c.AbsoluteTimeout, most: max(c.MaxSessions, 0),
 		cookie: token.Cookie{Name: c.CookieName, Insecure: c.InsecureCookie},
 		sealer: c.Sealer, audit: c.Audit, clock: c.Clock,
 	}, nil
@@ -182,7 +213,7 @@ func row(r Record) portalsec.Row {
 // session gives the record as a Session that does not tell where it was started.
 func (r Record) session() Session {
 	return Session{
-		ID: r.ID, Tenant: r.Tenant, User: r.User, Impersonator: r.Impersonator, Factors: r.Factors,
+		ID: r.ID, Tenant: r.Tenant, User: r.User, Impersonator: r.Impersonator, Stamp: r.Stamp, Factors: r.Factors,
 		Created: r.Created, LastSeen: r.LastSeen, Expires: r.Expires, AuthTime: r.AuthTime,
 	}
 }

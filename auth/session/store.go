@@ -21,12 +21,16 @@ type Record struct {
 	ID string
 	// Tenant and User tell whose session it is. The same User in two tenants is two users.
 	Tenant, User string
-	// Impersonator is the ID of the member of staff who acts as User. Empty when nobody does.
+	// Impersonator is the ID of the member of staff, of the same tenant, who acts as User. Empty when nobody does.
 	Impersonator string
+	// Stamp sums up what the session may do, at most 64 bytes; see Identity.Stamp.
+	Stamp string
 	// Factors are the proofs given, oldest first.
 	Factors []portalsec.FactorProof
 	// Client tells where the session was started. It is never nil.
 	Client []byte
+	// Data is what the application keeps in the session, at most 8 KiB; nil when nothing.
+	Data []byte
 	// Created is when the session began.
 	Created time.Time
 	// AuthTime is when the user last proved who they are.
@@ -54,14 +58,16 @@ type Touch struct {
 // has ended, and reads no clock of its own. Slices that it is given or gives are never shared with it.
 //
 // A suggested table: token_hash (32 bytes, primary key), id (unique), tenant and user_id (indexed together),
-// impersonator, factors (JSON), client, and the four times in microseconds; beside it a table of versions with
-// the key tenant, user_id.
+// impersonator (indexed with tenant), stamp, factors (JSON), client, data, and the four times in microseconds;
+// beside it a table of versions with the key tenant, user_id.
 type Store interface {
 	// CreateSession adds a session if the user's version is still the one given, and returns ErrNoSession and
 	// adds nothing when it has risen: all of the user's sessions were ended while this one was being prepared.
 	CreateSession(ctx context.Context, s Record, version int64) error
 
-	// UserVersion gives a user's version: 1 for a user who was never bumped, also an unknown one.
+	// UserVersion gives a user's version, also an unknown user's. It is at least 1, never falls, and rises when the
+	// user is bumped. A store that may forget versions, as a cache does, must not give one again that it gave before it
+	// forgot.
 	UserVersion(ctx context.Context, tenant, user string) (int64, error)
 
 	// TouchSession gives the session with a token and notes that it is used, as t says. It returns ErrNoSession
@@ -69,16 +75,21 @@ type Store interface {
 	// back and never brings back a session that another call removes or rotates meanwhile.
 	TouchSession(ctx context.Context, token Hash, t Touch) (Record, error)
 
-	// RotateSession sets the token, factors, AuthTime and LastSeen of the session that has the token old to those
-	// of next, and nothing else. It returns ErrNoSession when no session has that token: of several concurrent
+	// RotateSession sets the token, stamp, factors, AuthTime and LastSeen of the session that has the token old to
+	// those of next, and nothing else. It returns ErrNoSession when no session has that token: of several concurrent
 	// calls with one old token exactly one succeeds.
 	RotateSession(ctx context.Context, old Hash, next Record) error
+
+	// SetSessionData replaces the Data old of the session with a token by another, and tells whether it did: not when
+	// Data is no longer old. Nil and empty are the same. It returns ErrNoSession for an unknown token.
+	SetSessionData(ctx context.Context, token Hash, old, data []byte) (won bool, err error)
 
 	// DeleteSession removes the session with an ID if it is that user's, and tells whether it did.
 	DeleteSession(ctx context.Context, tenant, user, id string) (bool, error)
 
-	// BumpUser raises the user's version and removes all sessions of the user but the one with the ID except,
-	// which may be empty or unknown. It tells how many it removed.
+	// BumpUser raises the user's version and removes all sessions of the user, and all in which the user acts as
+	// somebody else of the tenant, but the one with the ID except, which may be empty or unknown. It tells how many it
+	// removed.
 	BumpUser(ctx context.Context, tenant, user, except string) (int, error)
 
 	// DeleteTenant removes all sessions of a tenant and tells how many. It leaves other tenants alone, also
