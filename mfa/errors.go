@@ -17,6 +17,9 @@ var (
 	// ErrProofNeeded refuses to change the factors of a user in a session that may not: the user has a factor
 	// and has not proven one in it, or somebody else acts in it.
 	ErrProofNeeded = errors.New("mfa: a proof of the present second factor is needed first")
+	// ErrFrozen refuses to change the factors of a user because Config.Frozen says that they are to stay as they are.
+	// Its public answer is status 403 with the code "factors-frozen", as auth.DenialOf gives it for auth.ErrFrozen.
+	ErrFrozen = errors.New("mfa: the user's factors are frozen")
 	// ErrRequired says that the principal must prove a second factor before going on.
 	ErrRequired = errors.New("mfa: a second factor is required")
 )

@@ -41,6 +41,10 @@ type Config struct {
 	// EnrolPath is the page where a user enrols, such as "/mfa/enrol". Enforce sends browsers there and lets
 	// requests to it and below it through. Empty means that there is none.
 	EnrolPath string
+	// Frozen tells whether the factors of a user are to stay as they are, as after a report that somebody else has got
+	// hold of the account: none is then enrolled, replaced or removed, by nobody. Codes of those that there are stay
+	// good. An error refuses the change too. Nil freezes nothing. FactorsFrozen of package auth is one.
+	Frozen func(ctx context.Context, tenant, user string) (bool, error)
 	// Exempt are further paths that Enforce lets through, such as "/logout", each with what is below it.
 	Exempt []string
 }
@@ -86,6 +90,7 @@ type Manager struct {
 	deny    portalsec.DenyFunc
 	enrol   string
 	exempt  []string
+	frozen  func(ctx context.Context, tenant, user string) (bool, error)
 }
 
 // New checks c and gives a Manager.
@@ -102,7 +107,7 @@ func New(c Config) (*Manager, error) {
 	}
 	m := &Manager{
 		store: c.Store, sealer: c.Sealer, issuer: c.Issuer, profile: c.Profile,
-		audit: c.Audit, now: c.Clock.Now, deny: c.Deny, enrol: c.EnrolPath, exempt: slices.Clone(c.Exempt),
+		audit: c.Audit, now: c.Clock.Now, deny: c.Deny, enrol: c.EnrolPath, exempt: slices.Clone(c.Exempt), frozen: c.Frozen,
 	}
 	if m.enrol != "" {
 		m.exempt = append(m.exempt, m.enrol)
@@ -148,8 +153,8 @@ func (m *Manager) Factors(ctx context.Context, tenant, user string) ([]FactorInf
 
 // Remove deletes a factor. Recovery codes go with the last factor that they stand in for. It returns
 // [ErrNotFound] when the user has no such factor, and [ErrProofNeeded] when ctx carries that user as principal
-// and the session has not proven two factors, or somebody impersonates in it. Whether another principal may
-// remove a user's factors is for the caller to decide.
+// and the session has not proven two factors, or somebody impersonates in it, and [ErrFrozen] when Config.Frozen says
+// so. Whether another principal may remove a user's factors is for the caller to decide.
 func (m *Manager) Remove(ctx context.Context, tenant, user, factorID string) error {
 	u := User{Tenant: tenant, ID: user}
 	factors, err := m.factors(ctx, tenant, user)
@@ -163,9 +168,26 @@ func (m *Manager) Remove(ctx context.Context, tenant, user, factorID string) err
 	if p, ok := portalsec.PrincipalFrom(ctx); ok && (p.Impersonator != "" || own(p, u) && !p.TwoFactors()) {
 		return ErrProofNeeded
 	}
+	if err := m.mayChange(ctx, u); err != nil {
+		return err
+	}
 	return m.change(ctx, u, factors[i], audit.Event{Kind: audit.MFARemoved}, func(ctx context.Context) (bool, error) {
 		return m.store.Remove(ctx, tenant, user, factorID)
 	})
+}
+
+// mayChange asks Config.Frozen.
+func (m *Manager) mayChange(ctx context.Context, u User) error {
+	if m.frozen == nil {
+		return nil
+	}
+	switch frozen, err := m.frozen(ctx, u.Tenant, u.ID); {
+	case err != nil:
+		return fmt.Errorf("mfa: frozen: %w", err)
+	case frozen:
+		return ErrFrozen
+	}
+	return nil
 }
 
 // change is [audit.Act] for a change of u's factors. It returns [ErrNotFound] when the act finds that somebody else

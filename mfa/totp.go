@@ -59,6 +59,7 @@ func (e Enrolment) LogValue() slog.Value { return slog.StringValue(e.String()) }
 // It returns [ErrProofNeeded] when ctx carries another principal than the user, or an impersonated one, and when
 // the user has a factor already and the session has not proven two: else who stole a password could replace
 // the factor (NIST SP 800-63B-4 section 4.1.2.1). A first factor can be enrolled without a principal, during login.
+// It returns [ErrFrozen] when Config.Frozen says so.
 func (m *Manager) BeginTOTP(ctx context.Context, u User) (Enrolment, error) {
 	if _, err := m.mayEnrol(ctx, u); err != nil {
 		return Enrolment{}, err
@@ -82,7 +83,7 @@ func (m *Manager) BeginTOTP(ctx context.Context, u User) (Enrolment, error) {
 }
 
 // PendingTOTP gives the enrolment that awaits its first code, to show the QR code again. It returns
-// [ErrNotFound] when none was begun in this visit, and [ErrProofNeeded] as BeginTOTP does.
+// [ErrNotFound] when none was begun in this visit, and [ErrProofNeeded] and [ErrFrozen] as BeginTOTP does.
 func (m *Manager) PendingTOTP(ctx context.Context, u User) (Enrolment, error) {
 	if _, err := m.mayEnrol(ctx, u); err != nil {
 		return Enrolment{}, err
@@ -100,7 +101,7 @@ func (m *Manager) PendingTOTP(ctx context.Context, u User) (Enrolment, error) {
 // portalsec.FactorTOTP to it.
 //
 // It returns [ErrNotFound] when no enrolment of this visit is pending, [ErrCode] for a wrong code, which may be tried again,
-// and [ErrProofNeeded] as BeginTOTP does.
+// and [ErrProofNeeded] and [ErrFrozen] as BeginTOTP does.
 func (m *Manager) ConfirmTOTP(ctx context.Context, u User, code string) ([]string, error) {
 	present, err := m.mayEnrol(ctx, u)
 	if err != nil {
@@ -163,6 +164,9 @@ func (m *Manager) mayEnrol(ctx context.Context, u User) ([]Factor, error) {
 	}
 	if enrolled(factors) && !p.TwoFactors() {
 		return nil, ErrProofNeeded
+	}
+	if err := m.mayChange(ctx, u); err != nil {
+		return nil, err
 	}
 	return factors, nil
 }
