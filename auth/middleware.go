@@ -9,47 +9,74 @@ import (
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/audit"
+	"github.com/portalsec/portalsec/auth/session"
 )
 
 // Principal gives who sends a request, by its session cookie. It returns [ErrNoSession] when nobody is signed
 // in, or the account is disabled or gone, and another error when something failed. Session, account and roles
-// are read anew at each call.
+// are read anew at each call. In a session in which a member of staff acts as somebody else, so is the account of the
+// former.
 func (a *Auth) Principal(r *http.Request) (portalsec.Principal, error) {
+	p, _, err := a.identify(r)
+	return p, err
+}
+
+// identify is Principal, and tells whether the roles are still those with which the session got its token.
+func (a *Auth) identify(r *http.Request) (p portalsec.Principal, stale bool, err error) {
 	ctx := r.Context()
 	s, err := a.sessions.Load(r)
 	if err != nil {
-		return portalsec.Principal{}, err
+		return portalsec.Principal{}, false, err
 	}
-	rec, err := a.account(ctx, s.User)
-	if err != nil && !errors.Is(err, ErrNoAccount) {
-		return portalsec.Principal{}, err
+	rec, err := a.holder(r, s, s.User)
+	if err == nil && s.Impersonator != "" {
+		_, err = a.holder(r, s, s.Impersonator)
 	}
-	if err != nil || rec.Disabled || rec.Tenant != s.Tenant {
-		e := audit.ForRequest(r, audit.AuthSessionRefused, audit.Denied)
-		e.Tenant, e.Session, e.Reason = s.Tenant, audit.Pseudonym(s.ID), disabled
-		e.Target = &audit.Target{Type: "account", ID: s.User}
-		if !rec.Disabled {
-			e.Reason = unknownAccount
-		}
-		_ = a.audit.Record(ctx, e) // may be shed
-		return portalsec.Principal{}, ErrNoSession
+	if err != nil {
+		return portalsec.Principal{}, false, err
 	}
 	roles, err := a.rolesOf(ctx, rec)
 	if err != nil {
-		return portalsec.Principal{}, err
+		return portalsec.Principal{}, false, err
 	}
 	return portalsec.Principal{
 		ID: rec.ID, Tenant: rec.Tenant, Roles: roles, Session: s.ID,
 		AuthTime: s.AuthTime, Factors: s.Factors, Impersonator: s.Impersonator,
-	}, nil
+	}, !stampOf(roles).is(s.Stamp), nil
+}
+
+// holder gives the account of somebody who acts in the session s. It returns ErrNoSession when they may not.
+func (a *Auth) holder(r *http.Request, s session.Session, id string) (AccountRecord, error) {
+	rec, err := a.account(r.Context(), id)
+	if err != nil && !errors.Is(err, ErrNoAccount) {
+		return AccountRecord{}, err
+	}
+	if err == nil && !rec.Disabled && rec.Tenant == s.Tenant {
+		return rec, nil
+	}
+	e := audit.ForRequest(r, audit.AuthSessionRefused, audit.Denied)
+	e.Tenant, e.Session, e.Reason = s.Tenant, audit.Pseudonym(s.ID), disabled
+	e.Target = &audit.Target{Type: "account", ID: id}
+	if !rec.Disabled {
+		e.Reason = unknownAccount
+	}
+	_ = a.audit.Record(r.Context(), e) // may be shed
+	return AccountRecord{}, ErrNoSession
 }
 
 // Middleware puts the principal of a request into its context. A request without a session goes on without
 // one; [Auth.RequireSession] refuses it where it must not. When something fails the answer is 503.
+//
+// The answer to the first request after a change of roles gives the session a new token, and the old one is dead (ASVS
+// 7.2.4). The rights do not wait for that: each request has those of its own time. Requests that were sent at the same
+// time with the old token and come later have no session. Do not let an answer that shared caches may keep pass through.
 func (a *Auth) Middleware() portalsec.Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			p, err := a.Principal(r)
+			p, stale, err := a.identify(r)
+			if err == nil && stale {
+				r, err = a.restamp(w, r, p)
+			}
 			switch {
 			case err == nil:
 				r = r.WithContext(portalsec.WithPrincipal(r.Context(), p))
@@ -75,19 +102,19 @@ func (a *Auth) RequireSession() portalsec.Middleware {
 				next.ServeHTTP(w, r)
 				return
 			}
-			e := audit.ForRequest(r, audit.AuthSessionRefused, audit.Denied)
-			e.Reason = "no-session"
-			_ = a.audit.Record(r.Context(), e) // may be shed
-			d := DenialOf(ErrNoSession)
-			d.Next = a.signIn
-			if (r.Method == http.MethodGet || r.Method == http.MethodHead) && portalsec.PrefersHTML(r) {
-				if want := SafeNext(r.URL.RequestURI()); want != "/" {
-					d.Next += "?" + url.Values{"next": {want}}.Encode()
-				}
-			}
-			a.deny(w, r, d)
+			a.denySession(w, r)
 		})
 	}
+}
+
+// denySession answers the request of nobody where somebody is needed.
+func (a *Auth) denySession(w http.ResponseWriter, r *http.Request) {
+	e := audit.ForRequest(r, audit.AuthSessionRefused, audit.Denied)
+	e.Reason = "no-session"
+	_ = a.audit.Record(r.Context(), e) // may be shed
+	d := DenialOf(ErrNoSession)
+	d.Next = withQuery(a.signIn, returning(r))
+	a.deny(w, r, d)
 }
 
 // maxNext bounds the path that [SafeNext] lets through, in bytes.

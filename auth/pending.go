@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/audit"
@@ -21,12 +22,12 @@ type Pending struct {
 	ID string
 	// Account is who is about to sign in.
 	Account Account
-	// Next is what remains to be done: NextTOTP or NextEnrol.
+	// Next is what remains to be done: NextPassword, NextTOTP or NextEnrol.
 	Next Next
 }
 
 // suspend keeps a login until its second factor comes.
-func (a *Auth) suspend(ctx context.Context, w http.ResponseWriter, rec AccountRecord, next Next) error {
+func (a *Auth) suspend(ctx context.Context, w http.ResponseWriter, rec AccountRecord, next Next, from device) error {
 	text, hash := token.New()
 	now := a.now()
 	e := by(audit.AuthFirstFactor, rec)
@@ -34,7 +35,7 @@ func (a *Auth) suspend(ctx context.Context, w http.ResponseWriter, rec AccountRe
 	err := a.recorded(ctx, e, func(ctx context.Context) error {
 		return a.oneTime.CreateOneTime(ctx, OneTimeRecord{
 			Token: hash, Purpose: PurposeLogin, ID: uuid.NewV7(now), Account: rec.ID, Version: rec.Version,
-			Data: []byte(next), Created: now, Expires: now.Add(pendingLifetime),
+			Data: pendingData(next, from), Created: now, Expires: now.Add(pendingLifetime),
 		})
 	})
 	if err != nil {
@@ -42,6 +43,22 @@ func (a *Auth) suspend(ctx context.Context, w http.ResponseWriter, rec AccountRe
 	}
 	a.loginCookie.Set(w, text, pendingLifetime)
 	return nil
+}
+
+// fromKnown follows the Next of a pending login that comes from a known browser.
+const fromKnown = " known"
+
+// pendingData gives what a pending login keeps: the Next, and whether it comes from a known browser.
+func pendingData(next Next, from device) []byte {
+	if from == knownDevice {
+		next += fromKnown
+	}
+	return []byte(next)
+}
+
+func parsePending(data []byte) (Next, device) {
+	next, known := strings.CutSuffix(string(data), fromKnown)
+	return Next(next), device(known)
 }
 
 // PendingLogin gives the pending login that r carries, for the page that asks for the second factor. It
@@ -55,7 +72,8 @@ func (a *Auth) PendingLogin(r *http.Request) (Pending, error) {
 	if err != nil {
 		return Pending{}, err
 	}
-	return Pending{ID: p.ID, Account: acc, Next: Next(p.Data)}, nil
+	next, _ := parsePending(p.Data)
+	return Pending{ID: p.ID, Account: acc, Next: next}, nil
 }
 
 // pendingLogin gives the pending login of r and its account, which is as it was when the password was checked.
@@ -106,6 +124,10 @@ func (a *Auth) CompleteLogin(ctx context.Context, w http.ResponseWriter, r *http
 	if err != nil {
 		return session.Session{}, err
 	}
+	next, from := parsePending(p.Data)
+	if next == NextPassword { // a second factor does not make an expired password good
+		return session.Session{}, ErrNoPending
+	}
 	won, err := a.oneTime.ConsumeOneTime(ctx, PurposeLogin, p.Token)
 	switch {
 	case err != nil:
@@ -113,7 +135,7 @@ func (a *Auth) CompleteLogin(ctx context.Context, w http.ResponseWriter, r *http
 	case !won:
 		return session.Session{}, ErrNoPending
 	}
-	s, err := a.admit(ctx, w, r, rec, portalsec.FactorProof{Kind: portalsec.FactorPassword, At: p.Created}, proof)
+	s, err := a.admit(ctx, w, r, rec, from, portalsec.FactorProof{Kind: portalsec.FactorPassword, At: p.Created}, proof)
 	switch {
 	case errors.Is(err, ErrLoginRefused):
 		return session.Session{}, ErrNoPending
