@@ -8,9 +8,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/audit"
@@ -27,8 +29,16 @@ type Account struct {
 	Email string
 	// Name is what to call the user. It may be empty.
 	Name string
+	// Lang is the language of letters to the user, a BCP 47 tag such as "nl". Empty means the portal's.
+	Lang string
+	// HasPassword is false until an invitation is accepted, and after a password was taken away until a reset.
+	HasPassword bool
+	// PasswordSet is when the password was set; zero when there is none.
+	PasswordSet time.Time
 	// Disabled accounts cannot sign in.
 	Disabled bool
+	// FrozenUntil is the time until which the account's factors must not be changed; zero when nothing is frozen.
+	FrozenUntil time.Time
 	// Created is when the account was made.
 	Created time.Time
 	// LastLogin is when somebody last signed in to it; zero when nobody ever did.
@@ -41,8 +51,11 @@ type NewAccount struct {
 	Tenant string
 	// Email is the address to sign in with. Required. Spaces around it are dropped.
 	Email string
-	// Name is what to call the user. It may be empty.
+	// Name is what to call the user, at most 200 characters. It may be empty.
 	Name string
+	// Lang is the language of letters to the user, a BCP 47 tag such as "nl". Empty, and what is no such tag, means
+	// the portal's.
+	Lang string
 	// Password must pass the policy. Required.
 	Password string
 }
@@ -51,61 +64,203 @@ type NewAccount struct {
 type profile struct {
 	Email string `json:"email"`
 	Name  string `json:"name,omitempty"`
+	Lang  string `json:"lang,omitempty"`
+	// Former are the addresses before recent changes, oldest first; see [profile.moved].
+	Former []former `json:"former,omitempty"`
 }
 
-// CreateAccount makes an account. It returns [ErrEmail] for what is no e-mail address, [ErrEmailTaken] when an
-// account of any tenant has it, and a [*password.PolicyError] when the password is not good enough. It tells who calls
-// it whether an address is taken: let only those call it who may know.
-func (a *Auth) CreateAccount(ctx context.Context, n NewAccount) (Account, error) {
-	n.Email, n.Name = strings.TrimSpace(n.Email), strings.TrimSpace(n.Name)
-	if !isEmail(n.Email) {
-		return Account{}, ErrEmail
+// person gives the profile of somebody who is to have an account, cleaned.
+func person(email, name, lang string) (profile, error) {
+	p := profile{Email: strings.TrimSpace(email), Name: strings.TrimSpace(name), Lang: language(lang)}
+	switch {
+	case !isEmail(p.Email):
+		return profile{}, ErrEmail
+	case !isName(p.Name):
+		return profile{}, ErrName
 	}
-	if err := a.policy.Check(ctx, n.Password, n.Email, n.Name); err != nil {
+	return p, nil
+}
+
+// langTag is the form of a language tag (RFC 5646 section 2.1), without looking at what its parts mean.
+var langTag = regexp.MustCompile(`^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$`)
+
+// language gives tag, or nothing when it is no language tag.
+func language(tag string) string {
+	if !langTag.MatchString(tag) {
+		return ""
+	}
+	return tag
+}
+
+// isName tells whether s can be somebody's name. It goes into letters and onto pages, so it is one line.
+func isName(s string) bool {
+	return len(s) <= maxName*utf8.UTFMax && utf8.RuneCountInString(s) <= maxName && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(c rune) bool { return c != ' ' && !unicode.IsPrint(c) })
+}
+
+// maxName is how many characters a name may have.
+const maxName = 200
+
+// parseProfile reads the opened profile of an account.
+func parseProfile(b []byte) (p profile, err error) {
+	if err := json.Unmarshal(b, &p); err != nil {
+		return profile{}, errors.New("auth: profile is not understood") // the JSON error would quote it
+	}
+	return p, nil
+}
+
+// CreateAccount makes an account. It returns [ErrEmail] for what is no e-mail address, [ErrName] for what is no name,
+// [ErrEmailTaken] when an account of any tenant has the address, and a [*password.PolicyError] when the password is not
+// good enough. It tells who calls it whether an address is taken: let only those call it who may know.
+//
+// A password that somebody else than its user has chosen is known to two people: prefer [Auth.Invite].
+func (a *Auth) CreateAccount(ctx context.Context, n NewAccount) (Account, error) {
+	p, err := person(n.Email, n.Name, n.Lang)
+	if err != nil {
+		return Account{}, err
+	}
+	if err := a.policy.Check(ctx, n.Password, p.Email, p.Name); err != nil {
 		return Account{}, err
 	}
 	// The store has the last word; this spares the hash and, more often than not, an event about a failure.
-	switch _, err := a.find(ctx, n.Email); {
-	case err == nil:
-		return Account{}, ErrEmailTaken
-	case !errors.Is(err, ErrNoAccount):
+	if err := a.free(ctx, p.Email); err != nil {
 		return Account{}, err
 	}
-	rec := AccountRecord{Tenant: n.Tenant, Version: 1, Created: a.now()}
-	rec.PasswordSet = rec.Created
-	rec.ID = uuid.NewV7(rec.Created)
-	var err error
-	if rec.Login, err = a.profile.Index(ctx, "", n.Email); err != nil {
-		return Account{}, fmt.Errorf("auth: index e-mail address: %w", err)
-	}
-	p, err := json.Marshal(profile{Email: n.Email, Name: n.Name})
+	hash, err := a.hasher.Hash(ctx, n.Password)
 	if err != nil {
-		return Account{}, fmt.Errorf("auth: profile: %w", err)
+		return Account{}, err
 	}
-	if rec.Profile, err = a.profile.Seal(ctx, row(rec), p); err != nil {
-		return Account{}, fmt.Errorf("auth: seal profile: %w", err)
-	}
-	if rec.PasswordHash, err = a.hasher.Hash(ctx, n.Password); err != nil {
+	rec, err := a.newRecord(ctx, n.Tenant, p, hash)
+	if err != nil {
 		return Account{}, err
 	}
 	err = a.recorded(ctx, about(audit.AuthAccountCreated, rec), func(ctx context.Context) error {
-		return a.accounts.CreateAccount(ctx, rec)
+		return a.create(ctx, rec)
 	})
 	switch {
 	case errors.Is(err, ErrEmailTaken):
 		return Account{}, ErrEmailTaken
 	case err != nil:
-		return Account{}, fmt.Errorf("auth: create account: %w", err)
+		return Account{}, err
 	}
-	return rec.account(profile{Email: n.Email, Name: n.Name}), nil
+	return rec.account(p), nil
+}
+
+// free returns ErrEmailTaken when an account has the address.
+func (a *Auth) free(ctx context.Context, email string) error {
+	switch _, err := a.find(ctx, email); {
+	case err == nil:
+		return ErrEmailTaken
+	case errors.Is(err, ErrNoAccount):
+		return nil
+	default:
+		return err
+	}
+}
+
+// newRecord gives a new account, yet to be stored. An empty hash is no password.
+func (a *Auth) newRecord(ctx context.Context, tenant string, p profile, hash string) (rec AccountRecord, err error) {
+	rec = AccountRecord{Tenant: tenant, Version: 1, Created: a.now(), PasswordHash: hash}
+	if hash != "" {
+		rec.PasswordSet = rec.Created
+	}
+	rec.ID = uuid.NewV7(rec.Created)
+	if rec.Login, err = a.index(ctx, p.Email); err != nil {
+		return AccountRecord{}, err
+	}
+	rec.Profile, err = a.seal(ctx, rec, p)
+	return rec, err
+}
+
+// create stores a new account.
+func (a *Auth) create(ctx context.Context, rec AccountRecord) error {
+	err := a.accounts.CreateAccount(ctx, rec)
+	switch {
+	case errors.Is(err, ErrEmailTaken):
+		return ErrEmailTaken
+	case err != nil:
+		return fmt.Errorf("auth: create account: %w", err)
+	}
+	return nil
+}
+
+// seal encrypts the profile of an account.
+func (a *Auth) seal(ctx context.Context, rec AccountRecord, p profile) ([]byte, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("auth: profile: %w", err)
+	}
+	if b, err = a.profile.Seal(ctx, row(rec), b); err != nil {
+		return nil, fmt.Errorf("auth: seal profile: %w", err)
+	}
+	return b, nil
+}
+
+// ProfileChange is what to change in an account. What is nil stays.
+type ProfileChange struct {
+	// Name is what to call the user, at most 200 characters.
+	Name *string
+	// Lang is the language of letters to the user, a BCP 47 tag such as "nl". Empty, and what is no such tag, means
+	// the portal's.
+	Lang *string
+}
+
+// UpdateProfile changes the name and the language of an account. Of two calls at once neither undoes what the other
+// changed. It returns [ErrName] for what is no name, and [ErrNoAccount] when there is no account with that ID. It does
+// not ask who calls it: users may change their own, administrators that of others.
+func (a *Auth) UpdateProfile(ctx context.Context, id string, c ProfileChange) (Account, error) {
+	if c.Name != nil && !isName(strings.TrimSpace(*c.Name)) {
+		return Account{}, ErrName
+	}
+	rec, err := a.account(ctx, id)
+	if err != nil {
+		return Account{}, err
+	}
+	var p profile
+	err = a.recorded(ctx, about(audit.AuthProfileChanged, rec), func(ctx context.Context) error {
+		for won := false; !won; { // losing means that another call has won, so all of them come to an end
+			if rec, err = a.account(ctx, id); err != nil {
+				return err
+			}
+			if p, err = a.openProfile(ctx, rec); err != nil {
+				return err
+			}
+			if c.Name != nil {
+				p.Name = strings.TrimSpace(*c.Name)
+			}
+			if c.Lang != nil {
+				p.Lang = language(*c.Lang)
+			}
+			sealed, err := a.seal(ctx, rec, p)
+			if err != nil {
+				return err
+			}
+			if won, err = a.accounts.SetProfile(ctx, id, rec.Profile, sealed); err != nil {
+				return fmt.Errorf("auth: set profile: %w", err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	return rec.account(p), nil
 }
 
 // isEmail tells whether s has the shape of an address. Whether it exists only a mail can tell.
 func isEmail(s string) bool {
-	at := strings.LastIndexByte(s, '@')
-	return at > 0 && at < len(s)-1 && len(s) <= 254 && // RFC 3696 erratum 1690
+	local, domain, ok := strings.Cut(s, "@")
+	return ok && len(s) <= 254 && // RFC 3696 erratum 1690
+		isDotted(local, 64) && isDotted(domain, 253) && !strings.HasPrefix(domain, "-") && !strings.HasPrefix(local, "-")
+}
+
+// isDotted tells whether s is one part of an address: words with single dots between them, free of spaces and of what
+// means something in a mail's header (RFC 5322 section 3.2.3), which would need quotes. Letters of all scripts will do
+// (RFC 6531).
+func isDotted(s string, most int) bool {
+	return s != "" && len(s) <= most && s[0] != '.' && s[len(s)-1] != '.' && !strings.Contains(s, "..") &&
 		!strings.ContainsFunc(s, func(c rune) bool {
-			return unicode.IsSpace(c) || !unicode.IsPrint(c) || c == unicode.ReplacementChar || strings.ContainsRune(`<>,;"\`, c)
+			return !unicode.IsPrint(c) || unicode.IsSpace(c) || c == unicode.ReplacementChar || strings.ContainsRune(`()<>[]:;@\,"`, c)
 		})
 }
 
@@ -238,15 +393,19 @@ func (a *Auth) find(ctx context.Context, email string) (AccountRecord, error) {
 
 // open decrypts an account.
 func (a *Auth) open(ctx context.Context, rec AccountRecord) (Account, error) {
-	b, err := a.profile.Open(ctx, row(rec), rec.Profile)
+	p, err := a.openProfile(ctx, rec)
 	if err != nil {
-		return Account{}, fmt.Errorf("auth: open profile: %w", err)
-	}
-	var p profile
-	if err := json.Unmarshal(b, &p); err != nil {
-		return Account{}, errors.New("auth: profile is not understood") // the JSON error would quote it
+		return Account{}, err
 	}
 	return rec.account(p), nil
+}
+
+func (a *Auth) openProfile(ctx context.Context, rec AccountRecord) (profile, error) {
+	b, err := a.profile.Open(ctx, row(rec), rec.Profile)
+	if err != nil {
+		return profile{}, fmt.Errorf("auth: open profile: %w", err)
+	}
+	return parseProfile(b)
 }
 
 // throttleKey names the account to the throttle. It is the blind index, so that all ways to write an address
@@ -260,11 +419,17 @@ func (a *Auth) throttleKey(ctx context.Context, rec AccountRecord) (string, erro
 }
 
 func (a *Auth) loginKey(ctx context.Context, email string) (string, error) {
+	index, err := a.index(ctx, email)
+	return hex.EncodeToString(index), err
+}
+
+// index gives the blind index of an e-mail address.
+func (a *Auth) index(ctx context.Context, email string) ([]byte, error) {
 	index, err := a.profile.Index(ctx, "", email)
 	if err != nil {
-		return "", fmt.Errorf("auth: index e-mail address: %w", err)
+		return nil, fmt.Errorf("auth: index e-mail address: %w", err)
 	}
-	return hex.EncodeToString(index), nil
+	return index, nil
 }
 
 func row(rec AccountRecord) portalsec.Row {
@@ -273,7 +438,8 @@ func row(rec AccountRecord) portalsec.Row {
 
 func (rec AccountRecord) account(p profile) Account {
 	return Account{
-		ID: rec.ID, Tenant: rec.Tenant, Email: p.Email, Name: p.Name,
-		Disabled: rec.Disabled, Created: rec.Created, LastLogin: rec.LastLogin,
+		ID: rec.ID, Tenant: rec.Tenant, Email: p.Email, Name: p.Name, Lang: p.Lang,
+		HasPassword: rec.PasswordHash != "", PasswordSet: rec.PasswordSet,
+		Disabled: rec.Disabled, FrozenUntil: rec.FrozenUntil, Created: rec.Created, LastLogin: rec.LastLogin,
 	}
 }

@@ -5,8 +5,10 @@ package auth
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
@@ -15,6 +17,7 @@ import (
 	"github.com/portalsec/portalsec/auth/password"
 	"github.com/portalsec/portalsec/auth/session"
 	"github.com/portalsec/portalsec/auth/throttle"
+	"github.com/portalsec/portalsec/internal/letter"
 	"github.com/portalsec/portalsec/internal/token"
 )
 
@@ -81,6 +84,27 @@ type Config struct {
 	Deny portalsec.DenyFunc
 	// SignInPath is the path of the sign-in page, without query and fragment. Empty means "/login".
 	SignInPath string
+	// StepUpPath is the path of the page where who is signed in proves again who they are, without query and fragment.
+	// Empty means "/confirm". See [Auth.RequireFresh].
+	StepUpPath string
+	// Level is the level whose [portalsec.Settings] hold here: FreshFor and the lifetimes of links and impersonations.
+	// The zero Level is L2.
+	Level portalsec.Profile
+	// Incidents is told when a user says that a sign-in or a change was not theirs. Nil leaves it to the audit log.
+	Incidents Incidents
+	// Mail sends letters; it must call [Auth.Compose] for those whose kind begins with "auth.". Nil means that the portal
+	// sends none: calls that need a letter return [ErrNoMailer].
+	Mail portalsec.Mailer
+	// PublicURL is the address under which visitors see the portal, such as https://portal.acme.test. Links are made
+	// from it, never from what a request says. Required with Mail.
+	PublicURL *url.URL
+	// Links are the paths of the pages that links lead to.
+	Links Links
+	// Letters replaces texts of letters and adds languages: files KIND.LANG.txt like those of this package's folder
+	// letters. A language needs all kinds. Nil replaces nothing.
+	Letters fs.FS
+	// PortalName is how letters call the portal, such as "Acme Help". Empty means the host of PublicURL.
+	PortalName string
 }
 
 // Auth keeps accounts and runs the flows of signing in and out. It may be used by several goroutines.
@@ -98,6 +122,14 @@ type Auth struct {
 	clock        portalsec.Clock
 	deny         portalsec.DenyFunc
 	signIn       string
+	stepUp       string
+	settings     portalsec.Settings
+	incidents    Incidents
+	mail         portalsec.Mailer
+	publicURL    *url.URL
+	links        map[Purpose]string // paths
+	letters      *letter.Set
+	portal       string
 	loginCookie  token.Cookie
 	browser      token.Cookie
 }
@@ -119,9 +151,30 @@ func New(c Config) (*Auth, error) {
 	if c.SignInPath == "" {
 		c.SignInPath = "/login"
 	}
-	// RequireSession appends a query of its own.
-	if SafeNext(c.SignInPath) != c.SignInPath || strings.ContainsAny(c.SignInPath, "?#") {
-		return nil, fmt.Errorf("auth: Config.SignInPath %q: want a path of this site, without query and fragment", c.SignInPath)
+	if c.StepUpPath == "" {
+		c.StepUpPath = "/confirm"
+	}
+	// RequireSession and RequireFresh append a query of their own.
+	for _, p := range []struct{ name, path string }{{"SignInPath", c.SignInPath}, {"StepUpPath", c.StepUpPath}} {
+		if SafeNext(p.path) != p.path || strings.ContainsAny(p.path, "?#") {
+			return nil, fmt.Errorf("auth: Config.%s %q: want a path of this site, without query and fragment", p.name, p.path)
+		}
+	}
+	if c.Mail != nil || c.PublicURL != nil {
+		if err := checkPublicURL(c.PublicURL); err != nil {
+			return nil, err
+		}
+	}
+	links, err := c.Links.paths()
+	if err != nil {
+		return nil, err
+	}
+	letters, err := newLetters(c.Letters)
+	if err != nil {
+		return nil, err
+	}
+	if c.PortalName == "" && c.PublicURL != nil {
+		c.PortalName = c.PublicURL.Hostname()
 	}
 	if c.Audit == nil {
 		c.Audit = audit.Slog(nil)
@@ -133,7 +186,8 @@ func New(c Config) (*Auth, error) {
 	return &Auth{
 		accounts: c.Accounts, profile: c.Profile, hasher: c.Hasher, policy: c.Policy, sessions: c.Sessions,
 		throttle: c.Throttle, roles: c.Roles, secondFactor: c.SecondFactor, oneTime: c.OneTime,
-		audit: c.Audit, clock: c.Clock, deny: c.Deny, signIn: c.SignInPath,
+		audit: c.Audit, clock: c.Clock, deny: c.Deny, signIn: c.SignInPath, stepUp: c.StepUpPath,
+		settings: c.Level.Settings(), incidents: c.Incidents, mail: c.Mail, publicURL: c.PublicURL, links: links, letters: letters, portal: c.PortalName,
 		loginCookie: token.Cookie{Name: "login", Insecure: insecure},
 		browser:     token.Cookie{Name: "browser", Insecure: insecure},
 	}, nil
