@@ -110,7 +110,7 @@ func (s *faulty) AddLetter(ctx context.Context, r outbox.Record) error {
 }
 
 func (s *faulty) ClaimLetter(ctx context.Context, name string, now, until time.Time) (outbox.Record, bool, error) {
-	real, at := until, now
+	given, at := until, now
 	switch s.fault {
 	case "claims without a lock":
 		// Two steps instead of one: who comes in between finds the letter free.
@@ -141,7 +141,7 @@ func (s *faulty) ClaimLetter(ctx context.Context, name string, now, until time.T
 	r, ok, err := s.Memory.ClaimLetter(s.context(ctx), name, at, until)
 	if ok {
 		s.mu.Lock()
-		s.leases[r.ID] = lease{name, real}
+		s.leases[r.ID] = lease{name, given}
 		if s.is("shares slices") {
 			r.Sealed = s.given[r.ID]
 		}
