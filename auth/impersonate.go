@@ -80,15 +80,22 @@ func (a *Auth) Impersonate(ctx context.Context, w http.ResponseWriter, r *http.R
 		}
 		// The store guards the new session against what ends the user's. That the member of staff's were ended while it
 		// was being prepared is seen here; from here on it ends with them.
-		switch now, err := a.sessions.Version(ctx, p.Tenant, p.ID); {
-		case err != nil:
-			return errors.Join(err, a.sessions.Revoke(ctx, rec.Tenant, rec.ID, s.ID))
-		case now != version:
-			return errors.Join(ErrNoSession, a.sessions.Revoke(ctx, rec.Tenant, rec.ID, s.ID))
+		now, err := a.sessions.Version(ctx, p.Tenant, p.ID)
+		if err == nil && now == version {
+			return nil
 		}
-		return nil
+		if err == nil {
+			err = ErrNoSession
+		}
+		// First the cookie, which Start set last: if the store fails again, nobody has the token.
+		cookies := w.Header()["Set-Cookie"]
+		w.Header()["Set-Cookie"] = cookies[:len(cookies)-1]
+		return errors.Join(err, a.sessions.Revoke(ctx, rec.Tenant, rec.ID, s.ID))
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoSession):
+		return session.Session{}, ErrNoSession
+	case err != nil:
 		return session.Session{}, err
 	}
 	return s, nil
@@ -133,7 +140,10 @@ func (a *Auth) StopImpersonating(ctx context.Context, w http.ResponseWriter, r *
 		})
 		return err
 	})
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoSession):
+		return session.Session{}, ErrNoSession
+	case err != nil:
 		return session.Session{}, err
 	}
 	return s, nil
