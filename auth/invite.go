@@ -85,7 +85,9 @@ func (a *Auth) invite(ctx context.Context, n NewInvitation, link string, hand fu
 		if err == nil {
 			return nil
 		}
-		// An account without a link would only be in the way of the next attempt.
+		// An account without a link would only be in the way of the next attempt. The time of ctx may be what was spent.
+		ctx, cancel := audit.Finishing(ctx)
+		defer cancel()
 		if gone := a.accounts.DeleteAccount(ctx, rec.ID); gone != nil {
 			err = errors.Join(err, fmt.Errorf("auth: delete account: %w", gone))
 		}
