@@ -10,17 +10,19 @@ import (
 )
 
 func TestAccounts(t *testing.T) {
-	t.Parallel()
-	authtest.RunAccounts(t, func(t *testing.T) auth.AccountStore {
-		s, _ := open(t)
-		return s.Accounts()
+	each(t, func(t *testing.T, b backend) {
+		authtest.RunAccounts(t, func(t *testing.T) auth.AccountStore {
+			s, _ := b.open(t)
+			return s.Accounts()
+		})
 	})
 }
 
-func TestPendingLogins(t *testing.T) {
-	t.Parallel()
-	authtest.RunPending(t, func(t *testing.T) auth.PendingStore {
-		s, _ := open(t)
-		return s.PendingLogins()
+func TestOneTimeTokens(t *testing.T) {
+	each(t, func(t *testing.T, b backend) {
+		authtest.RunOneTime(t, func(t *testing.T) auth.OneTimeStore {
+			s, _ := b.open(t)
+			return s.OneTimeTokens()
+		})
 	})
 }

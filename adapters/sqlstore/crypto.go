@@ -27,23 +27,22 @@ const selectKey = `SELECT id, kind, tenant, subject, version, parent, wrapped, c
 
 // ActiveKey implements [crypto.KeyStore].
 func (k *Keys) ActiveKey(ctx context.Context, s crypto.Scope) (crypto.KeyRecord, error) {
-	return activeKey(ctx, k.db.sql, s)
+	return activeKey(ctx, k.db.read(), s)
 }
 
 // Key implements [crypto.KeyStore].
 func (k *Keys) Key(ctx context.Context, id crypto.KeyID) (crypto.KeyRecord, error) {
-	return scanKey(k.db.sql.QueryRowContext(ctx, selectKey+`WHERE id = ?`, id.String()))
+	return scanKey(k.db.read().row(ctx, selectKey+`WHERE id = ?`, id.String()))
 }
 
 // EnsureKey implements [crypto.KeyStore]. The unique index over the scope decides between processes.
 func (k *Keys) EnsureKey(ctx context.Context, c crypto.KeyRecord) (crypto.KeyRecord, error) {
 	var kept crypto.KeyRecord
-	err := k.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO ps_crypto_key (id, kind, tenant, subject, version, slot, parent,
-			wrapped, commitment, created_at, shredded_at) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, 0)
-			ON CONFLICT DO NOTHING`,
+	err := k.db.tx(ctx, func(tx conn) error {
+		_, err := tx.exec(ctx, `INSERT INTO ps_crypto_key (id, kind, tenant, subject, version, slot, parent,
+			wrapped, commitment, created_at, shredded_at) VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, 0)`+tx.ifAbsent("version"),
 			c.ID.String(), string(c.Scope.Kind), c.Scope.Tenant, c.Scope.Subject, c.Version, c.Parent,
-			c.Wrapped, c.Commitment[:], toMicros(c.Created))
+			notNull(c.Wrapped), c.Commitment[:], toMicros(c.Created))
 		if err != nil {
 			return fmt.Errorf("sqlstore: add key: %w", err)
 		}
@@ -58,27 +57,34 @@ func (k *Keys) EnsureKey(ctx context.Context, c crypto.KeyRecord) (crypto.KeyRec
 
 // ShredSubject implements [crypto.KeyStore].
 func (k *Keys) ShredSubject(ctx context.Context, tenant, subject string, tombstone crypto.KeyID, at time.Time) error {
-	return k.db.tx(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `UPDATE ps_crypto_key SET wrapped = NULL, commitment = NULL, shredded_at = ?
-			WHERE kind = ? AND tenant = ? AND subject = ? AND wrapped IS NOT NULL`,
-			toMicros(at), string(crypto.KindSubject), tenant, subject)
-		if err != nil {
-			return fmt.Errorf("sqlstore: shred key: %w", err)
-		}
-		// The tombstone of a subject without a key. Where there is one, its row holds the slot already.
-		_, err = tx.ExecContext(ctx, `INSERT INTO ps_crypto_key (id, kind, tenant, subject, version, slot, parent,
-			wrapped, commitment, created_at, shredded_at) VALUES (?, ?, ?, ?, 0, 1, '', NULL, NULL, ?, ?)
-			ON CONFLICT (kind, tenant, subject, slot) DO NOTHING`,
+	return k.db.tx(ctx, func(tx conn) error {
+		// The tombstone of a subject without a key comes first: it waits for an EnsureKey under way, whose row then
+		// holds the slot, and lets no other begin.
+		_, err := tx.exec(ctx, `INSERT INTO ps_crypto_key (id, kind, tenant, subject, version, slot, parent,
+			wrapped, commitment, created_at, shredded_at) VALUES (?, ?, ?, ?, 0, 1, '', NULL, NULL, ?, ?)`+tx.ifAbsent("version"),
 			tombstone.String(), string(crypto.KindSubject), tenant, subject, toMicros(at), toMicros(at))
 		if err != nil {
 			return fmt.Errorf("sqlstore: shred key: %w", err)
 		}
-		return nil
+		if _, err := tx.exec(ctx, `UPDATE ps_crypto_key SET wrapped = NULL, commitment = NULL, shredded_at = ?
+			WHERE kind = ? AND tenant = ? AND subject = ? AND wrapped IS NOT NULL`,
+			toMicros(at), string(crypto.KindSubject), tenant, subject); err != nil {
+			return fmt.Errorf("sqlstore: shred key: %w", err)
+		}
+		// Without a row in the slot the subject could have a key again.
+		_, err = activeKey(ctx, tx, crypto.Scope{Kind: crypto.KindSubject, Tenant: tenant, Subject: subject})
+		switch {
+		case errors.Is(err, crypto.ErrShredded):
+			return nil
+		case errors.Is(err, crypto.ErrNotFound):
+			return fmt.Errorf("sqlstore: shred key: ID %s is taken", tombstone)
+		}
+		return err
 	})
 }
 
-func activeKey(ctx context.Context, q rowQuerier, s crypto.Scope) (crypto.KeyRecord, error) {
-	return scanKey(q.QueryRowContext(ctx, selectKey+`WHERE kind = ? AND tenant = ? AND subject = ? AND slot = 1`,
+func activeKey(ctx context.Context, c conn, s crypto.Scope) (crypto.KeyRecord, error) {
+	return scanKey(c.row(ctx, selectKey+`WHERE kind = ? AND tenant = ? AND subject = ? AND slot = 1`,
 		string(s.Kind), s.Tenant, s.Subject))
 }
 

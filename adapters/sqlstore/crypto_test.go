@@ -19,10 +19,11 @@ import (
 )
 
 func TestKeys(t *testing.T) {
-	t.Parallel()
-	cryptotest.Run(t, func(t *testing.T) crypto.KeyStore {
-		db, _ := open(t)
-		return db.Keys()
+	each(t, func(t *testing.T, b backend) {
+		cryptotest.Run(t, func(t *testing.T) crypto.KeyStore {
+			db, _ := b.open(t)
+			return db.Keys()
+		})
 	})
 }
 

@@ -7,77 +7,88 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/url"
-	"strings"
+	"math/rand/v2"
 	"time"
 )
-
-// Dialect is the kind of database.
-type Dialect string
-
-// SQLite is the dialect of SQLite 3.35 and later.
-const SQLite Dialect = "sqlite"
 
 // ErrNewerSchema says that a later version of this package has changed the database.
 var ErrNewerSchema = errors.New("sqlstore: the database was made by a newer version of this program: upgrade the program")
 
 // DB is a database whose schema is up to date. It may be used by several goroutines.
 type DB struct {
-	sql *sql.DB
+	sql     *sql.DB
+	dialect Dialect
 }
 
 // Open brings the SDK's tables in db up to date and gives their stores. It returns [ErrNewerSchema], having
-// changed nothing, when the schema is newer than this package. The caller closes db.
+// changed nothing, when the schema is newer than this package, and an error when the server or the connections'
+// settings are not fit for the dialect. Several processes may open one database at once. Where the schema is up
+// to date, Open changes nothing and needs no right to. The caller closes db.
 func Open(ctx context.Context, db *sql.DB, d Dialect) (*DB, error) {
-	if d != SQLite {
-		return nil, fmt.Errorf("sqlstore: dialect %q is not supported; use %q", d, SQLite)
+	switch d {
+	case SQLite, PostgreSQL, MariaDB:
+	default:
+		return nil, fmt.Errorf("sqlstore: dialect %q is not supported; use %q, %q or %q", d, SQLite, PostgreSQL, MariaDB)
 	}
-	if err := connect(ctx, db); err != nil {
+	if err := d.connect(ctx, db); err != nil {
 		return nil, fmt.Errorf("sqlstore: open database: %w", err)
+	}
+	if err := d.check(ctx, db); err != nil {
+		return nil, err
 	}
 	if err := migrate(ctx, db, d); err != nil {
 		return nil, err
 	}
-	return &DB{sql: db}, nil
+	if err := d.checkFoundRows(ctx, db); err != nil {
+		return nil, err
+	}
+	return &DB{sql: db, dialect: d}, nil
 }
 
-// connectTimeout is how long the first connection waits for other processes, as long as SQLite's busy_timeout.
-const connectTimeout = 10 * time.Second
+// read gives what reads outside of a transaction.
+func (db *DB) read() conn { return conn{db.sql, db.dialect} }
 
-// connect makes the first connection. On a new file it turns the write-ahead log on, for which SQLite wants the file
-// for itself and does not wait: it says at once that the database is locked when another process does the same.
-func connect(ctx context.Context, db *sql.DB) error {
-	for end := time.Now().Add(connectTimeout); ; {
-		err := db.PingContext(ctx)
-		if err == nil || !strings.Contains(err.Error(), "database is locked") || time.Now().After(end) {
+// exec runs one statement that writes, and tells how many rows met its condition.
+func (db *DB) exec(ctx context.Context, query string, args ...any) (n int64, err error) {
+	if db.dialect == SQLite {
+		return db.read().exec(ctx, query, args...)
+	}
+	// By itself it would be committed by the server, maybe after the caller has given up waiting. The caller would
+	// be told that nothing was done.
+	err = db.tx(ctx, func(tx conn) error {
+		n, err = tx.exec(ctx, query, args...)
+		return err
+	})
+	return n, err
+}
+
+// maxTries is how often a transaction is tried that others made impossible.
+const maxTries = 12
+
+// tx runs f in a transaction. It commits when f returns nil and rolls back otherwise. When the database has rolled it
+// back in favour of another one, it runs f again: f leaves nothing behind but by its statements.
+func (db *DB) tx(ctx context.Context, f func(conn) error) error {
+	for try := 1; ; try++ {
+		err := db.once(ctx, f)
+		if err == nil || try == maxTries || !db.dialect.lostRace(err) {
 			return err
 		}
+		// The rivals try again too, so each waits for another time, and longer each time.
 		select {
 		case <-ctx.Done():
 			return errors.Join(ctx.Err(), err)
-		case <-time.After(5 * time.Millisecond):
+		case <-time.After(rand.N(time.Millisecond << min(try, 6))):
 		}
 	}
 }
 
-// SQLiteDSN gives the data source name for modernc.org/sqlite with the settings that the stores need:
-// write-ahead log, foreign keys, transactions that take the write lock at their start and wait ten seconds
-// for it, and deleted content overwritten with zeros.
-func SQLiteDSN(path string) string {
-	q := url.Values{"_txlock": {"immediate"}, "_pragma": {
-		"busy_timeout(10000)", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "secure_delete(1)",
-	}}
-	return (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: q.Encode()}).String()
-}
-
-// tx runs f in a transaction. It commits when f returns nil and rolls back otherwise.
-func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
-	tx, err := db.sql.BeginTx(ctx, nil)
+func (db *DB) once(ctx context.Context, f func(conn) error) error {
+	tx, err := db.sql.BeginTx(ctx, db.dialect.readCommitted())
 	if err != nil {
 		return fmt.Errorf("sqlstore: begin: %w", err)
 	}
 	defer tx.Rollback() // does nothing after Commit
-	if err := f(tx); err != nil {
+	if err := f(conn{tx, db.dialect}); err != nil {
 		return err
 	}
 	if err := tx.Commit(); err != nil {
@@ -86,10 +97,8 @@ func (db *DB) tx(ctx context.Context, f func(*sql.Tx) error) error {
 	return nil
 }
 
-// rowQuerier is a database or a transaction.
-type rowQuerier interface {
-	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
-}
+// errLost rolls a transaction back whose caller did not win.
+var errLost = errors.New("sqlstore: lost")
 
 // toMicros gives a time as it is stored; the zero time is 0.
 func toMicros(t time.Time) int64 {
@@ -107,19 +116,18 @@ func fromMicros(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// affected tells how many rows a statement changed.
-func affected(res sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
+// notNull gives bytes for a column that has no NULL.
+func notNull(b []byte) []byte {
+	if b == nil {
+		return []byte{}
 	}
-	return res.RowsAffected()
+	return b
 }
 
-// affectedOne tells whether a statement changed exactly one row.
-func affectedOne(res sql.Result, err error) (bool, error) {
-	if err != nil {
-		return false, err
+// orNil is the inverse of notNull for bytes of which nil says that there are none.
+func orNil(b []byte) []byte {
+	if len(b) == 0 {
+		return nil
 	}
-	n, err := res.RowsAffected()
-	return n == 1, err
+	return b
 }

@@ -24,7 +24,7 @@ func (db *DB) NetworkRules() *NetworkRules { return &NetworkRules{db} }
 func (s *NetworkRules) LoadRules(ctx context.Context) (ipfilter.Rules, error) {
 	var version int64
 	var text []byte
-	err := s.db.sql.QueryRowContext(ctx, `SELECT version, rules FROM ps_network_rules WHERE id = 1`).Scan(&version, &text)
+	err := s.db.read().row(ctx, `SELECT version, rules FROM ps_network_rules WHERE id = 1`).Scan(&version, &text)
 	if err != nil {
 		return ipfilter.Rules{}, fmt.Errorf("sqlstore: load network rules: %w", err)
 	}
@@ -44,10 +44,10 @@ func (s *NetworkRules) SwapRules(ctx context.Context, old int64, rules ipfilter.
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: store network rules: %w", err)
 	}
-	won, err := affectedOne(s.db.sql.ExecContext(ctx,
-		`UPDATE ps_network_rules SET version = ?, rules = ? WHERE id = 1 AND version = ?`, rules.Version, string(text), old))
+	n, err := s.db.exec(ctx, `UPDATE ps_network_rules SET version = ?, rules = ? WHERE id = 1 AND version = ?`,
+		rules.Version, string(text), old)
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: store network rules: %w", err)
 	}
-	return won, nil
+	return n == 1, nil
 }

@@ -11,10 +11,11 @@ import (
 )
 
 func TestNetworkRules(t *testing.T) {
-	t.Parallel()
-	ipfiltertest.Run(t, func(t *testing.T) ipfilter.RuleStore {
-		s, _ := open(t)
-		return s.NetworkRules()
+	each(t, func(t *testing.T, b backend) {
+		ipfiltertest.Run(t, func(t *testing.T) ipfilter.RuleStore {
+			s, _ := b.open(t)
+			return s.NetworkRules()
+		})
 	})
 }
 

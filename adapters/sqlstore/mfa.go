@@ -26,24 +26,19 @@ func (db *DB) Factors() *Factors { return &Factors{db} }
 
 // PutPending implements [mfa.Store].
 func (s *Factors) PutPending(ctx context.Context, p mfa.Pending) error {
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM ps_mfa_pending WHERE tenant = ? AND user_id = ?`, p.Tenant, p.User); err != nil {
-			return fmt.Errorf("sqlstore: put pending enrolment: %w", err)
-		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO ps_mfa_pending (tenant, user_id, id, visit, secret, expires_at) VALUES (?, ?, ?, ?, ?, ?)`,
-			p.Tenant, p.User, p.ID, p.Visit, p.Secret, toMicros(p.Expires))
-		if err != nil {
-			return fmt.Errorf("sqlstore: put pending enrolment: %w", err)
-		}
-		return nil
-	})
+	if _, err := s.db.exec(ctx, `INSERT INTO ps_mfa_pending (tenant, user_id, id, visit, secret, expires_at) VALUES (?, ?, ?, ?, ?, ?)`+
+		s.db.read().orReplace(`tenant, user_id`, `id`, `visit`, `secret`, `expires_at`),
+		p.Tenant, p.User, p.ID, p.Visit, notNull(p.Secret), toMicros(p.Expires)); err != nil {
+		return fmt.Errorf("sqlstore: put pending enrolment: %w", err)
+	}
+	return nil
 }
 
 // Pending implements [mfa.Store].
 func (s *Factors) Pending(ctx context.Context, tenant, user string, now time.Time) (mfa.Pending, error) {
 	p := mfa.Pending{Tenant: tenant, User: user}
 	var expires int64
-	err := s.db.sql.QueryRowContext(ctx,
+	err := s.db.read().row(ctx,
 		`SELECT id, visit, secret, expires_at FROM ps_mfa_pending WHERE tenant = ? AND user_id = ? AND expires_at > ?`,
 		tenant, user, toMicros(now)).Scan(&p.ID, &p.Visit, &p.Secret, &expires)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -56,34 +51,37 @@ func (s *Factors) Pending(ctx context.Context, tenant, user string, now time.Tim
 	return p, nil
 }
 
-// errLost rolls a transaction back whose caller did not win.
-var errLost = errors.New("sqlstore: lost")
-
 // Enrol implements [mfa.Store].
 func (s *Factors) Enrol(ctx context.Context, totp, recovery mfa.Factor, replaces string) (bool, error) {
-	err := s.db.tx(ctx, func(tx *sql.Tx) error {
+	err := s.db.tx(ctx, func(tx conn) error {
 		// Taking the pending row first makes concurrent calls for it wait for each other.
-		won, err := affectedOne(tx.ExecContext(ctx,
-			`DELETE FROM ps_mfa_pending WHERE tenant = ? AND user_id = ? AND id = ? AND expires_at > ?`,
-			totp.Tenant, totp.User, totp.ID, toMicros(totp.Created)))
+		n, err := tx.exec(ctx, `DELETE FROM ps_mfa_pending WHERE tenant = ? AND user_id = ? AND id = ? AND expires_at > ?`,
+			totp.Tenant, totp.User, totp.ID, toMicros(totp.Created))
 		if err != nil {
 			return err
 		}
-		if !won {
+		if n == 0 {
 			return errLost
 		}
-		present := ""
-		err = tx.QueryRowContext(ctx, `SELECT id FROM ps_mfa_factor WHERE tenant = ? AND user_id = ? AND kind = ?`,
-			totp.Tenant, totp.User, totp.Kind).Scan(&present)
-		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		have, err := holdFactors(ctx, tx, totp.Tenant, totp.User)
+		if err != nil {
 			return err
+		}
+		present := ""
+		for _, f := range have {
+			if f.kind == totp.Kind {
+				present = f.id
+			}
 		}
 		if present != replaces {
 			return errLost
 		}
-		if err := deleteFactors(ctx, tx, `tenant = ? AND user_id = ? AND kind IN (?, ?)`,
-			totp.Tenant, totp.User, totp.Kind, recovery.Kind); err != nil {
-			return err
+		for _, f := range have {
+			if f.kind == totp.Kind || f.kind == recovery.Kind {
+				if err := deleteFactor(ctx, tx, f.id); err != nil {
+					return err
+				}
+			}
 		}
 		if err := insertFactor(ctx, tx, totp); err != nil {
 			return err
@@ -99,10 +97,42 @@ func (s *Factors) Enrol(ctx context.Context, totp, recovery mfa.Factor, replaces
 	return true, nil
 }
 
+// held is a factor whose row the transaction has locked.
+type held struct{ id, kind string }
+
+// holdFactors gives the user's factors, which nobody else changes until the transaction ends.
+func holdFactors(ctx context.Context, tx conn, tenant, user string) ([]held, error) {
+	const query = `SELECT id, kind FROM ps_mfa_factor WHERE tenant = ? AND user_id = ? ORDER BY id`
+	if lock := tx.forUpdate(); lock != "" {
+		// What waits for a lock does not see what was added meanwhile, so it looks again afterwards.
+		if _, err := readFactors(ctx, tx, query+lock, tenant, user); err != nil {
+			return nil, err
+		}
+	}
+	return readFactors(ctx, tx, query, tenant, user)
+}
+
+func readFactors(ctx context.Context, tx conn, query, tenant, user string) ([]held, error) {
+	rows, err := tx.query(ctx, query, tenant, user)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var list []held
+	for rows.Next() {
+		var f held
+		if err := rows.Scan(&f.id, &f.kind); err != nil {
+			return nil, err
+		}
+		list = append(list, f)
+	}
+	return list, rows.Err()
+}
+
 // Factors implements [mfa.Store].
 func (s *Factors) Factors(ctx context.Context, tenant, user string) ([]mfa.Factor, error) {
 	// One statement, so that a factor is never seen without its codes.
-	rows, err := s.db.sql.QueryContext(ctx, `
+	rows, err := s.db.read().query(ctx, `
 		SELECT f.id, f.kind, f.secret, f.step, f.created_at, c.hash, COALESCE(c.used_at, 0)
 		FROM ps_mfa_factor f LEFT JOIN ps_mfa_recovery_code c ON c.factor_id = f.id
 		WHERE f.tenant = ? AND f.user_id = ? ORDER BY f.created_at, f.id`, tenant, user)
@@ -135,47 +165,47 @@ func (s *Factors) Factors(ctx context.Context, tenant, user string) ([]mfa.Facto
 
 // AdvanceTOTP implements [mfa.Store].
 func (s *Factors) AdvanceTOTP(ctx context.Context, factor string, step int64) (bool, error) {
-	won, err := affectedOne(s.db.sql.ExecContext(ctx, `UPDATE ps_mfa_factor SET step = ? WHERE id = ? AND kind = ? AND step < ?`,
-		step, factor, portalsec.FactorTOTP, step))
+	n, err := s.db.exec(ctx, `UPDATE ps_mfa_factor SET step = ? WHERE id = ? AND kind = ? AND step < ?`,
+		step, factor, portalsec.FactorTOTP, step)
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: advance TOTP: %w", err)
 	}
-	return won, nil
+	return n == 1, nil
 }
 
 // ConsumeCode implements [mfa.Store].
 func (s *Factors) ConsumeCode(ctx context.Context, factor string, hash []byte, at time.Time) (bool, error) {
-	won, err := affectedOne(s.db.sql.ExecContext(ctx,
-		`UPDATE ps_mfa_recovery_code SET used_at = ? WHERE factor_id = ? AND hash = ? AND used_at = 0`,
-		toMicros(at), factor, hash))
+	n, err := s.db.exec(ctx, `UPDATE ps_mfa_recovery_code SET used_at = ? WHERE factor_id = ? AND hash = ? AND used_at = 0`,
+		toMicros(at), factor, hash)
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: consume recovery code: %w", err)
 	}
-	return won, nil
+	return n == 1, nil
 }
 
 // Remove implements [mfa.Store].
 func (s *Factors) Remove(ctx context.Context, tenant, user, factor string) (bool, error) {
-	err := s.db.tx(ctx, func(tx *sql.Tx) error {
-		var owned int
-		err := tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM ps_mfa_factor WHERE tenant = ? AND user_id = ? AND id = ?`,
-			tenant, user, factor).Scan(&owned)
+	err := s.db.tx(ctx, func(tx conn) error {
+		have, err := holdFactors(ctx, tx, tenant, user)
 		if err != nil {
 			return err
 		}
-		if owned == 0 {
+		owned, left := false, false
+		for _, f := range have {
+			owned = owned || f.id == factor
+			left = left || f.id != factor && f.kind != portalsec.FactorRecovery
+		}
+		if !owned {
 			return errLost
 		}
-		if err := deleteFactors(ctx, tx, `id = ?`, factor); err != nil {
-			return err
+		for _, f := range have {
+			if f.id == factor || !left {
+				if err := deleteFactor(ctx, tx, f.id); err != nil {
+					return err
+				}
+			}
 		}
-		var left int
-		err = tx.QueryRowContext(ctx, `SELECT COUNT(*) FROM ps_mfa_factor WHERE tenant = ? AND user_id = ? AND kind <> ?`,
-			tenant, user, portalsec.FactorRecovery).Scan(&left)
-		if err != nil || left > 0 {
-			return err
-		}
-		return deleteFactors(ctx, tx, `tenant = ? AND user_id = ?`, tenant, user)
+		return nil
 	})
 	if errors.Is(err, errLost) {
 		return false, nil
@@ -188,28 +218,22 @@ func (s *Factors) Remove(ctx context.Context, tenant, user, factor string) (bool
 
 // TakeTry implements [mfa.Store].
 func (s *Factors) TakeTry(ctx context.Context, tenant, user string, now time.Time, wait func(tries int) time.Duration) (taken bool, retryAfter time.Duration, err error) {
-	err = s.db.tx(ctx, func(tx *sql.Tx) error {
+	err = s.db.tx(ctx, func(tx conn) error {
+		taken, retryAfter = false, 0
 		var tries int
 		var notBefore int64
-		err := tx.QueryRowContext(ctx, `SELECT tries, not_before FROM ps_mfa_tries WHERE tenant = ? AND user_id = ?`,
-			tenant, user).Scan(&tries, &notBefore)
-		known := err == nil
-		if !known && !errors.Is(err, sql.ErrNoRows) {
+		if err := tx.hold(ctx, statement{`SELECT tries, not_before FROM ps_mfa_tries WHERE tenant = ? AND user_id = ?`, []any{tenant, user}},
+			statement{`INSERT INTO ps_mfa_tries (tenant, user_id, tries, not_before) VALUES (?, ?, 0, 0)` + tx.ifAbsent("tries"), []any{tenant, user}},
+			&tries, &notBefore); err != nil {
 			return err
 		}
-		if us := notBefore - toMicros(now); us > 0 {
+		if us := notBefore - toMicros(now); notBefore != 0 && us > 0 {
 			retryAfter = time.Duration(us) * time.Microsecond
 			return nil
 		}
-		until := toMicros(now.Add(wait(tries + 1)))
-		if !known {
-			_, err = tx.ExecContext(ctx, `INSERT INTO ps_mfa_tries (tenant, user_id, tries, not_before) VALUES (?, ?, ?, ?)`,
-				tenant, user, tries+1, until)
-		} else {
-			_, err = tx.ExecContext(ctx, `UPDATE ps_mfa_tries SET tries = ?, not_before = ? WHERE tenant = ? AND user_id = ?`,
-				tries+1, until, tenant, user)
-		}
-		taken = err == nil
+		taken = true
+		_, err := tx.exec(ctx, `UPDATE ps_mfa_tries SET tries = ?, not_before = ? WHERE tenant = ? AND user_id = ?`,
+			tries+1, toMicros(now.Add(wait(tries+1))), tenant, user)
 		return err
 	})
 	if err != nil {
@@ -220,7 +244,7 @@ func (s *Factors) TakeTry(ctx context.Context, tenant, user string, now time.Tim
 
 // ClearTries implements [mfa.Store].
 func (s *Factors) ClearTries(ctx context.Context, tenant, user string) error {
-	if _, err := s.db.sql.ExecContext(ctx, `DELETE FROM ps_mfa_tries WHERE tenant = ? AND user_id = ?`, tenant, user); err != nil {
+	if _, err := s.db.exec(ctx, `DELETE FROM ps_mfa_tries WHERE tenant = ? AND user_id = ?`, tenant, user); err != nil {
 		return fmt.Errorf("sqlstore: clear tries: %w", err)
 	}
 	return nil
@@ -231,7 +255,7 @@ func (s *Factors) Policy(ctx context.Context, tenant string) (mfa.Policy, error)
 	var p mfa.Policy
 	var roles []byte
 	var since int64
-	err := s.db.sql.QueryRowContext(ctx, `SELECT everyone, roles, since FROM ps_mfa_policy WHERE tenant = ?`, tenant).
+	err := s.db.read().row(ctx, `SELECT everyone, roles, since FROM ps_mfa_policy WHERE tenant = ?`, tenant).
 		Scan(&p.Everyone, &roles, &since)
 	if errors.Is(err, sql.ErrNoRows) {
 		return mfa.Policy{}, mfa.ErrNotFound
@@ -252,28 +276,22 @@ func (s *Factors) PutPolicy(ctx context.Context, tenant string, p mfa.Policy) er
 	if err != nil {
 		return fmt.Errorf("sqlstore: put second-factor policy: %w", err)
 	}
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, `DELETE FROM ps_mfa_policy WHERE tenant = ?`, tenant); err != nil {
-			return fmt.Errorf("sqlstore: put second-factor policy: %w", err)
-		}
-		_, err := tx.ExecContext(ctx, `INSERT INTO ps_mfa_policy (tenant, everyone, roles, since) VALUES (?, ?, ?, ?)`,
-			tenant, p.Everyone, string(roles), toMicros(p.Since))
-		if err != nil {
-			return fmt.Errorf("sqlstore: put second-factor policy: %w", err)
-		}
-		return nil
-	})
+	if _, err := s.db.exec(ctx, `INSERT INTO ps_mfa_policy (tenant, everyone, roles, since) VALUES (?, ?, ?, ?)`+
+		s.db.read().orReplace(`tenant`, `everyone`, `roles`, `since`), tenant, p.Everyone, string(roles), toMicros(p.Since)); err != nil {
+		return fmt.Errorf("sqlstore: put second-factor policy: %w", err)
+	}
+	return nil
 }
 
-func insertFactor(ctx context.Context, tx *sql.Tx, f mfa.Factor) error {
-	_, err := tx.ExecContext(ctx, `
+func insertFactor(ctx context.Context, tx conn, f mfa.Factor) error {
+	_, err := tx.exec(ctx, `
 		INSERT INTO ps_mfa_factor (id, tenant, user_id, kind, secret, step, created_at) VALUES (?, ?, ?, ?, ?, ?, ?)`,
-		f.ID, f.Tenant, f.User, f.Kind, f.Secret, f.Step, toMicros(f.Created))
+		f.ID, f.Tenant, f.User, f.Kind, notNull(f.Secret), f.Step, toMicros(f.Created))
 	if err != nil {
 		return err
 	}
 	for _, c := range f.Codes {
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ps_mfa_recovery_code (factor_id, hash, used_at) VALUES (?, ?, ?)`,
+		if _, err := tx.exec(ctx, `INSERT INTO ps_mfa_recovery_code (factor_id, hash, used_at) VALUES (?, ?, ?)`,
 			f.ID, c.Hash, toMicros(c.Used)); err != nil {
 			return err
 		}
@@ -281,16 +299,11 @@ func insertFactor(ctx context.Context, tx *sql.Tx, f mfa.Factor) error {
 	return nil
 }
 
-// deleteFactors deletes the factors that a condition names, with their codes: it does not lean on foreign keys
-// being switched on.
-func deleteFactors(ctx context.Context, tx *sql.Tx, where string, args ...any) error {
-	for _, q := range []string{
-		`DELETE FROM ps_mfa_recovery_code WHERE factor_id IN (SELECT id FROM ps_mfa_factor WHERE ` + where + `)`,
-		`DELETE FROM ps_mfa_factor WHERE ` + where,
-	} {
-		if _, err := tx.ExecContext(ctx, q, args...); err != nil {
-			return err
-		}
+// deleteFactor deletes a factor with its codes: it does not lean on foreign keys being switched on.
+func deleteFactor(ctx context.Context, tx conn, id string) error {
+	if _, err := tx.exec(ctx, `DELETE FROM ps_mfa_recovery_code WHERE factor_id = ?`, id); err != nil {
+		return err
 	}
-	return nil
+	_, err := tx.exec(ctx, `DELETE FROM ps_mfa_factor WHERE id = ?`, id)
+	return err
 }

@@ -19,10 +19,11 @@ import (
 )
 
 func TestFactors(t *testing.T) {
-	t.Parallel()
-	mfatest.Run(t, func(t *testing.T) mfa.Store {
-		s, _ := open(t)
-		return s.Factors()
+	each(t, func(t *testing.T, b backend) {
+		mfatest.Run(t, func(t *testing.T) mfa.Store {
+			s, _ := b.open(t)
+			return s.Factors()
+		})
 	})
 }
 

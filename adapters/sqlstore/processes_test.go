@@ -7,7 +7,6 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +15,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -34,13 +33,12 @@ import (
 	"github.com/portalsec/portalsec/rbac"
 	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
-	_ "modernc.org/sqlite"
 )
 
 const (
-	// processFile names the database of the child processes that TestProcesses starts.
-	processFile = "PORTALSEC_TEST_PROCESS_DB"
-	processes   = 4
+	// processDB names the database of the child processes that TestProcesses starts: its dialect and data source name.
+	processDB = "PORTALSEC_TEST_PROCESS_DB"
+	processes = 4
 	// lanes is how many goroutines of each process race.
 	lanes = 8
 
@@ -52,25 +50,23 @@ var processNow = time.Date(2026, 3, 1, 12, 0, 15, 0, time.UTC)
 
 var ticketRead = rbac.Permission("ticket.read", "read tickets")
 
-// portal is all that signs in and decides, on one database file.
+// portal is all that signs in and decides, on one database.
 type portal struct {
 	auth     *auth.Auth
 	sessions *session.Manager
 	mfa      *mfa.Manager
 	rbac     *rbac.Engine
 	factors  *sqlstore.Factors
+	oneTime  *sqlstore.OneTimeTokens
 }
 
-func openPortal(t *testing.T, path string) *portal {
+func openPortal(t *testing.T, b backend, dsn string) *portal {
 	t.Helper()
-	db, err := sql.Open("sqlite", sqlstore.SQLiteDSN(path))
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = db.Close() })
-	s, err := sqlstore.Open(t.Context(), db, sqlstore.SQLite)
-	require.NoError(t, err)
+	s, _ := b.stores(t, dsn)
 	clock := portalsec.Clock(func() time.Time { return processNow })
 
-	p := &portal{factors: s.Factors()}
+	p := &portal{factors: s.Factors(), oneTime: s.OneTimeTokens()}
+	var err error
 	p.sessions, err = session.New(session.Config{Store: s.Sessions(), Clock: clock, Audit: audit.Discard})
 	require.NoError(t, err)
 	p.mfa, err = mfa.New(mfa.Config{Store: p.factors, Sealer: plain{}, Issuer: "Acme", Clock: clock, Audit: audit.Discard})
@@ -89,7 +85,7 @@ func openPortal(t *testing.T, path string) *portal {
 	limit, err := throttle.New(throttle.Config{Store: s.Attempts(), Key: make([]byte, 32), Clock: clock})
 	require.NoError(t, err)
 	p.auth, err = auth.New(auth.Config{
-		Accounts: s.Accounts(), Pending: s.PendingLogins(), Profile: indexed{}, Hasher: hasher, Policy: policy,
+		Accounts: s.Accounts(), OneTime: p.oneTime, Profile: indexed{}, Hasher: hasher, Policy: policy,
 		Sessions: p.sessions, Throttle: limit, Roles: p.rbac, SecondFactor: p.mfa, Clock: clock, Audit: audit.Discard,
 	})
 	require.NoError(t, err)
@@ -113,6 +109,8 @@ func (i indexed) Candidates(ctx context.Context, tenant, value string) ([][]byte
 // order is one line to a child process: what to do, as whom.
 type order struct {
 	Do, User, Code string
+	Purpose        auth.Purpose
+	Token          auth.TokenHash
 	Cookies        map[string]string
 }
 
@@ -182,6 +180,14 @@ func (p *portal) obey(ctx context.Context, o order) answer {
 			_, err := p.auth.CompleteLogin(ctx, w, requestWith(ctx, o.Cookies), proof)
 			return err
 		}, auth.ErrNoPending)
+	case "consume":
+		return race(func(http.ResponseWriter) error {
+			won, err := p.oneTime.ConsumeOneTime(ctx, o.Purpose, o.Token)
+			if err == nil && !won {
+				return auth.ErrNoToken
+			}
+			return err
+		}, auth.ErrNoToken)
 	case "code":
 		return race(func(http.ResponseWriter) error {
 			_, err := p.mfa.Verify(ctx, user, o.Code)
@@ -238,11 +244,13 @@ func failing(err error) (a answer) {
 
 // TestProcessChild is the child process: it opens the database and obeys orders, one JSON object in a line.
 func TestProcessChild(t *testing.T) {
-	path := os.Getenv(processFile)
-	if path == "" {
+	dialect, dsn, found := strings.Cut(os.Getenv(processDB), " ")
+	if !found {
 		t.Skip("it is started by TestProcesses")
 	}
-	p := openPortal(t, path)
+	i := slices.IndexFunc(backends, func(b backend) bool { return string(b.dialect) == dialect })
+	require.GreaterOrEqual(t, i, 0)
+	p := openPortal(t, backends[i], dsn)
 	fmt.Println(`{}`)
 	in := json.NewDecoder(os.Stdin)
 	for {
@@ -264,10 +272,10 @@ type child struct {
 	out *bufio.Scanner
 }
 
-func startChild(t *testing.T, path string) *child {
+func startChild(t *testing.T, b backend, dsn string) *child {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestProcessChild$")
-	cmd.Env = append(os.Environ(), processFile+"="+path)
+	cmd.Env = append(os.Environ(), processDB+"="+string(b.dialect)+" "+dsn)
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -304,19 +312,20 @@ func (c *child) ask(t *testing.T, o order) answer {
 	return c.receive(t)
 }
 
-// Several operating-system processes share one SQLite file: what may happen once happens once, and what one process
+// Several operating-system processes share one database: what may happen once happens once, and what one process
 // ends or changes, the very next request of every other one sees.
-func TestProcesses(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "processes.db")
+func TestProcesses(t *testing.T) { each(t, testProcesses) }
+
+func testProcesses(t *testing.T, b backend) {
+	dsn := b.make(t)
 	children := make([]*child, processes)
 	for i := range children {
-		children[i] = startChild(t, path) // all of them find no schema yet
+		children[i] = startChild(t, b, dsn) // all of them find no schema yet
 	}
 	for _, c := range children {
 		c.receive(t)
 	}
-	p := openPortal(t, path)
+	p := openPortal(t, b, dsn)
 	ctx := t.Context()
 	// everyone has all processes race with one order, and gives the answers of the winners as one.
 	everyone := func(t *testing.T, o order) answer {
@@ -360,6 +369,16 @@ func TestProcesses(t *testing.T) {
 		list, err := p.sessions.List(ctx, "acme", acc.ID)
 		require.NoError(t, err)
 		require.Len(t, list, rounds)
+	})
+	t.Run("one token of each purpose", func(t *testing.T) {
+		for _, purpose := range []auth.Purpose{auth.PurposeLogin, auth.PurposeReset, auth.PurposeRegistration,
+			auth.PurposeInvitation, auth.PurposeEmail, auth.PurposeNotMe} {
+			for i := range rounds {
+				token := sha256.Sum256(fmt.Append(nil, purpose, i))
+				require.NoError(t, p.oneTime.CreateOneTime(ctx, auth.OneTimeRecord{Token: token, Purpose: purpose, Account: acc.ID, Expires: processNow}))
+				one(t, order{Do: "consume", Purpose: purpose, Token: token})
+			}
+		}
 	})
 	t.Run("one session rotation", func(t *testing.T) {
 		cookies := signIn(t)

@@ -17,10 +17,11 @@ import (
 )
 
 func TestAssignments(t *testing.T) {
-	t.Parallel()
-	rbactest.Run(t, func(t *testing.T) rbac.AssignmentStore {
-		s, _ := open(t)
-		return s.Assignments()
+	each(t, func(t *testing.T, b backend) {
+		rbactest.Run(t, func(t *testing.T) rbac.AssignmentStore {
+			s, _ := b.open(t)
+			return s.Assignments()
+		})
 	})
 }
 

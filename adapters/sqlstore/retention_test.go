@@ -19,10 +19,11 @@ import (
 // The tests of retention.SQLTarget are here and not in its package, because the root module has no database driver.
 
 func TestRetentionRuns(t *testing.T) {
-	t.Parallel()
-	retentiontest.Run(t, func(t *testing.T) retention.Store {
-		s, _ := open(t)
-		return s.RetentionRuns()
+	each(t, func(t *testing.T, b backend) {
+		retentiontest.Run(t, func(t *testing.T) retention.Store {
+			s, _ := b.open(t)
+			return s.RetentionRuns()
+		})
 	})
 }
 

@@ -24,7 +24,7 @@ var _ session.Store = (*Sessions)(nil)
 // Sessions gives the sessions of package auth/session.
 func (db *DB) Sessions() *Sessions { return &Sessions{db} }
 
-const sessionColumns = `token_hash, id, tenant, user_id, impersonator, factors, client, created_at, auth_at, last_seen_at, expires_at`
+const sessionColumns = `token_hash, id, tenant, user_id, impersonator, stamp, factors, client, data, created_at, auth_at, last_seen_at, expires_at`
 
 // CreateSession implements [session.Store].
 func (s *Sessions) CreateSession(ctx context.Context, r session.Record, version int64) error {
@@ -32,17 +32,17 @@ func (s *Sessions) CreateSession(ctx context.Context, r session.Record, version 
 	if err != nil {
 		return err
 	}
-	// The transaction holds the write lock from its start, so no BumpUser comes between the two.
-	return s.db.tx(ctx, func(tx *sql.Tx) error {
-		present, err := userVersion(ctx, tx, r.Tenant, r.User)
+	return s.db.tx(ctx, func(tx conn) error {
+		// Holding the version, it lets no BumpUser come in between.
+		present, err := holdVersion(ctx, tx, r.Tenant, r.User)
 		switch {
 		case err != nil:
 			return err
 		case present != version:
 			return session.ErrNoSession
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ps_session (`+sessionColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-			r.Token[:], r.ID, r.Tenant, r.User, r.Impersonator, factors, r.Client,
+		if _, err := tx.exec(ctx, `INSERT INTO ps_session (`+sessionColumns+`) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.Token[:], r.ID, r.Tenant, r.User, r.Impersonator, r.Stamp, factors, notNull(r.Client), notNull(r.Data),
 			toMicros(r.Created), toMicros(r.AuthTime), toMicros(r.LastSeen), toMicros(r.Expires)); err != nil {
 			return fmt.Errorf("sqlstore: create session: %w", err)
 		}
@@ -52,12 +52,8 @@ func (s *Sessions) CreateSession(ctx context.Context, r session.Record, version 
 
 // UserVersion implements [session.Store].
 func (s *Sessions) UserVersion(ctx context.Context, tenant, user string) (int64, error) {
-	return userVersion(ctx, s.db.sql, tenant, user)
-}
-
-func userVersion(ctx context.Context, q rowQuerier, tenant, user string) (int64, error) {
 	var version int64
-	err := q.QueryRowContext(ctx, `SELECT version FROM ps_session_version WHERE tenant = ? AND user_id = ?`, tenant, user).Scan(&version)
+	err := s.db.read().row(ctx, selectVersion, tenant, user).Scan(&version)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		return 1, nil
@@ -67,9 +63,22 @@ func userVersion(ctx context.Context, q rowQuerier, tenant, user string) (int64,
 	return version, nil
 }
 
+const selectVersion = `SELECT version FROM ps_session_version WHERE tenant = ? AND user_id = ?`
+
+// holdVersion gives the user's version, which nobody else reads to write or writes until the transaction ends.
+func holdVersion(ctx context.Context, tx conn, tenant, user string) (version int64, err error) {
+	err = tx.hold(ctx, statement{selectVersion, []any{tenant, user}},
+		statement{`INSERT INTO ps_session_version (tenant, user_id, version) VALUES (?, ?, 1)` + tx.ifAbsent("version"), []any{tenant, user}},
+		&version)
+	if err != nil {
+		return 0, fmt.Errorf("sqlstore: version of sessions: %w", err)
+	}
+	return version, nil
+}
+
 // TouchSession implements [session.Store].
 func (s *Sessions) TouchSession(ctx context.Context, token session.Hash, t session.Touch) (session.Record, error) {
-	r, err := scanSession(s.db.sql.QueryRowContext(ctx, `SELECT `+sessionColumns+` FROM ps_session
+	r, err := scanSession(s.db.read().row(ctx, `SELECT `+sessionColumns+` FROM ps_session
 		WHERE token_hash = ? AND expires_at > ? AND last_seen_at > ?`, token[:], toMicros(t.Now), toMicros(t.AliveAfter)))
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -80,13 +89,13 @@ func (s *Sessions) TouchSession(ctx context.Context, token session.Hash, t sessi
 		return r, nil
 	}
 	// It may be gone or have another token by now. A later request may have been noted already.
-	ok, err := affectedOne(s.db.sql.ExecContext(ctx, `UPDATE ps_session
+	n, err := s.db.exec(ctx, `UPDATE ps_session
 		SET last_seen_at = CASE WHEN last_seen_at < ? THEN ? ELSE last_seen_at END WHERE token_hash = ?`,
-		toMicros(t.Now), toMicros(t.Now), token[:]))
+		toMicros(t.Now), toMicros(t.Now), token[:])
 	switch {
 	case err != nil:
 		return session.Record{}, fmt.Errorf("sqlstore: touch session: %w", err)
-	case !ok:
+	case n == 0:
 		return session.Record{}, session.ErrNoSession
 	}
 	r.LastSeen = t.Now
@@ -99,53 +108,78 @@ func (s *Sessions) RotateSession(ctx context.Context, old session.Hash, next ses
 	if err != nil {
 		return err
 	}
-	ok, err := affectedOne(s.db.sql.ExecContext(ctx, `UPDATE ps_session
-		SET token_hash = ?, factors = ?, auth_at = ?, last_seen_at = ? WHERE token_hash = ?`,
-		next.Token[:], factors, toMicros(next.AuthTime), toMicros(next.LastSeen), old[:]))
+	n, err := s.db.exec(ctx, `UPDATE ps_session
+		SET token_hash = ?, stamp = ?, factors = ?, auth_at = ?, last_seen_at = ? WHERE token_hash = ?`,
+		next.Token[:], next.Stamp, factors, toMicros(next.AuthTime), toMicros(next.LastSeen), old[:])
 	switch {
 	case err != nil:
 		return fmt.Errorf("sqlstore: rotate session: %w", err)
-	case !ok:
+	case n == 0:
 		return session.ErrNoSession
 	}
 	return nil
 }
 
+// SetSessionData implements [session.Store].
+func (s *Sessions) SetSessionData(ctx context.Context, token session.Hash, old, data []byte) (bool, error) {
+	n, err := s.db.exec(ctx, `UPDATE ps_session SET data = ? WHERE token_hash = ? AND data = ?`, notNull(data), token[:], notNull(old))
+	if err != nil {
+		return false, fmt.Errorf("sqlstore: set session data: %w", err)
+	}
+	if n == 1 {
+		return true, nil
+	}
+	var there int
+	if err := s.db.read().row(ctx, `SELECT COUNT(*) FROM ps_session WHERE token_hash = ?`, token[:]).Scan(&there); err != nil {
+		return false, fmt.Errorf("sqlstore: set session data: %w", err)
+	}
+	if there == 0 {
+		return false, session.ErrNoSession
+	}
+	return false, nil
+}
+
 // DeleteSession implements [session.Store].
 func (s *Sessions) DeleteSession(ctx context.Context, tenant, user, id string) (bool, error) {
-	ok, err := affectedOne(s.db.sql.ExecContext(ctx,
-		`DELETE FROM ps_session WHERE id = ? AND tenant = ? AND user_id = ?`, id, tenant, user))
+	n, err := s.db.exec(ctx, `DELETE FROM ps_session WHERE id = ? AND tenant = ? AND user_id = ?`, id, tenant, user)
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: delete session: %w", err)
 	}
-	return ok, nil
+	return n == 1, nil
 }
 
 // BumpUser implements [session.Store].
-func (s *Sessions) BumpUser(ctx context.Context, tenant, user, except string) (int, error) {
-	var n int64
-	err := s.db.tx(ctx, func(tx *sql.Tx) error {
-		ok, err := affectedOne(tx.ExecContext(ctx,
-			`UPDATE ps_session_version SET version = version + 1 WHERE tenant = ? AND user_id = ?`, tenant, user))
-		if err == nil && !ok {
-			_, err = tx.ExecContext(ctx, `INSERT INTO ps_session_version (tenant, user_id, version) VALUES (?, ?, 2)`, tenant, user)
+func (s *Sessions) BumpUser(ctx context.Context, tenant, user, except string) (removed int, err error) {
+	err = s.db.tx(ctx, func(tx conn) error {
+		if _, err := holdVersion(ctx, tx, tenant, user); err != nil {
+			return err
 		}
-		if err != nil {
+		if _, err := tx.exec(ctx, `UPDATE ps_session_version SET version = version + 1 WHERE tenant = ? AND user_id = ?`,
+			tenant, user); err != nil {
 			return fmt.Errorf("sqlstore: version of sessions: %w", err)
 		}
-		n, err = affected(tx.ExecContext(ctx,
-			`DELETE FROM ps_session WHERE tenant = ? AND user_id = ? AND id <> ?`, tenant, user, except))
+		own, err := tx.exec(ctx, `DELETE FROM ps_session WHERE tenant = ? AND user_id = ? AND id <> ?`, tenant, user, except)
 		if err != nil {
 			return fmt.Errorf("sqlstore: delete sessions: %w", err)
 		}
+		// An empty impersonator is nobody.
+		acting, err := tx.exec(ctx, `DELETE FROM ps_session WHERE tenant = ? AND impersonator = ? AND impersonator <> '' AND id <> ?`,
+			tenant, user, except)
+		if err != nil {
+			return fmt.Errorf("sqlstore: delete sessions: %w", err)
+		}
+		removed = int(own + acting)
 		return nil
 	})
-	return int(n), err
+	if err != nil {
+		return 0, err
+	}
+	return removed, nil
 }
 
 // DeleteTenant implements [session.Store].
 func (s *Sessions) DeleteTenant(ctx context.Context, tenant string) (int, error) {
-	n, err := affected(s.db.sql.ExecContext(ctx, `DELETE FROM ps_session WHERE tenant = ?`, tenant))
+	n, err := s.db.exec(ctx, `DELETE FROM ps_session WHERE tenant = ?`, tenant)
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: delete sessions: %w", err)
 	}
@@ -154,7 +188,7 @@ func (s *Sessions) DeleteTenant(ctx context.Context, tenant string) (int, error)
 
 // ListSessions implements [session.Store].
 func (s *Sessions) ListSessions(ctx context.Context, tenant, user string) ([]session.Record, error) {
-	rows, err := s.db.sql.QueryContext(ctx, `SELECT `+sessionColumns+` FROM ps_session
+	rows, err := s.db.read().query(ctx, `SELECT `+sessionColumns+` FROM ps_session
 		WHERE tenant = ? AND user_id = ? ORDER BY created_at, id`, tenant, user)
 	if err != nil {
 		return nil, fmt.Errorf("sqlstore: list sessions: %w", err)
@@ -176,8 +210,7 @@ func (s *Sessions) ListSessions(ctx context.Context, tenant, user string) ([]ses
 
 // PruneSessions implements [session.Store].
 func (s *Sessions) PruneSessions(ctx context.Context, expired, idle time.Time) (int64, error) {
-	n, err := affected(s.db.sql.ExecContext(ctx,
-		`DELETE FROM ps_session WHERE expires_at < ? OR last_seen_at < ?`, toMicros(expired), toMicros(idle)))
+	n, err := s.db.exec(ctx, `DELETE FROM ps_session WHERE expires_at < ? OR last_seen_at < ?`, toMicros(expired), toMicros(idle))
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: prune sessions: %w", err)
 	}
@@ -189,13 +222,14 @@ func scanSession(row interface{ Scan(...any) error }) (session.Record, error) {
 	var r session.Record
 	var token, factors []byte
 	var created, auth, seen, expires int64
-	if err := row.Scan(&token, &r.ID, &r.Tenant, &r.User, &r.Impersonator, &factors, &r.Client, &created, &auth, &seen, &expires); err != nil {
+	if err := row.Scan(&token, &r.ID, &r.Tenant, &r.User, &r.Impersonator, &r.Stamp, &factors, &r.Client, &r.Data, &created, &auth, &seen, &expires); err != nil {
 		return r, err
 	}
 	if len(token) != len(r.Token) {
 		return r, errors.New("token_hash has a wrong length")
 	}
 	copy(r.Token[:], token)
+	r.Client, r.Data = notNull(r.Client), orNil(r.Data)
 	r.Created, r.AuthTime, r.LastSeen, r.Expires = fromMicros(created), fromMicros(auth), fromMicros(seen), fromMicros(expires)
 	var err error
 	r.Factors, err = decodeFactors(factors)

@@ -10,9 +10,10 @@ import (
 )
 
 func TestSessions(t *testing.T) {
-	t.Parallel()
-	sessiontest.Run(t, func(t *testing.T) session.Store {
-		s, _ := open(t)
-		return s.Sessions()
+	each(t, func(t *testing.T, b backend) {
+		sessiontest.Run(t, func(t *testing.T) session.Store {
+			s, _ := b.open(t)
+			return s.Sessions()
+		})
 	})
 }

@@ -3,10 +3,11 @@
 package sqlstore
 
 import (
+	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/portalsec/portalsec/auth/throttle"
@@ -22,61 +23,60 @@ var _ throttle.Store = (*Attempts)(nil)
 // Attempts gives the counters of package auth/throttle.
 func (db *DB) Attempts() *Attempts { return &Attempts{db} }
 
-// TakeAttempt implements [throttle.Store].
+// TakeAttempt implements [throttle.Store]. The counters are locked in the order of their keys.
 func (a *Attempts) TakeAttempt(ctx context.Context, lanes []throttle.Lane, now time.Time) (throttle.Decision, error) {
 	var d throttle.Decision
-	err := a.db.tx(ctx, func(tx *sql.Tx) error {
+	err := a.db.tx(ctx, func(tx conn) error {
 		have := make([]throttle.Counter, len(lanes))
-		found := make([]bool, len(lanes))
 		for i, l := range lanes {
-			var since, last int64
-			err := tx.QueryRowContext(ctx, `SELECT failures, since_at, last_at FROM ps_attempt WHERE lane_key = ?`, l.Key[:]).
-				Scan(&have[i].Failures, &since, &last)
-			switch {
-			case errors.Is(err, sql.ErrNoRows):
-			case err != nil:
+			c, err := holdCounter(ctx, tx, l)
+			if err != nil {
 				return fmt.Errorf("sqlstore: read attempts: %w", err)
-			default:
-				found[i], have[i].Since, have[i].Last = true, fromMicros(since), fromMicros(last)
 			}
+			have[i] = c
 		}
 		var next []throttle.Counter
-		d, next = throttle.Decide(lanes, have, now)
+		if d, next = throttle.Decide(lanes, have, now); next == nil {
+			return errLost // with the counters that were added to be locked
+		}
 		for i, c := range next {
-			if err := writeCounter(ctx, tx, lanes[i], have[i], c, found[i]); err != nil {
+			if err := writeCounter(ctx, tx, lanes[i].Key, have[i], c); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, errLost) {
 		return throttle.Decision{}, err
 	}
 	return d, nil
 }
 
+func holdCounter(ctx context.Context, tx conn, l throttle.Lane) (throttle.Counter, error) {
+	var account []byte
+	if l.Account != (throttle.Key{}) {
+		account = l.Account[:]
+	}
+	var c throttle.Counter
+	var since, last int64
+	err := tx.hold(ctx, statement{`SELECT failures, since_at, last_at FROM ps_attempt WHERE lane_key = ?`, []any{l.Key[:]}},
+		statement{`INSERT INTO ps_attempt (lane_key, kind, account_key, failures, since_at, last_at)
+			VALUES (?, ?, ?, 0, 0, 0)` + tx.ifAbsent("failures"), []any{l.Key[:], string(l.Kind), account}},
+		&c.Failures, &since, &last)
+	c.Since, c.Last = fromMicros(since), fromMicros(last)
+	return c, err
+}
+
 // writeCounter replaces the counter have by next. The condition makes an error of what would be a lost count, should
 // the database be opened in a way that lets another transaction in between.
-func writeCounter(ctx context.Context, tx *sql.Tx, l throttle.Lane, have, next throttle.Counter, found bool) error {
-	if !found {
-		var account []byte
-		if l.Account != (throttle.Key{}) {
-			account = l.Account[:]
-		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO ps_attempt (lane_key, kind, account_key, failures, since_at, last_at)
-			VALUES (?, ?, ?, ?, ?, ?)`,
-			l.Key[:], string(l.Kind), account, next.Failures, toMicros(next.Since), toMicros(next.Last)); err != nil {
-			return fmt.Errorf("sqlstore: count attempt: %w", err)
-		}
-		return nil
-	}
-	ok, err := affectedOne(tx.ExecContext(ctx, `UPDATE ps_attempt SET failures = ?, since_at = ?, last_at = ?
+func writeCounter(ctx context.Context, tx conn, key throttle.Key, have, next throttle.Counter) error {
+	n, err := tx.exec(ctx, `UPDATE ps_attempt SET failures = ?, since_at = ?, last_at = ?
 		WHERE lane_key = ? AND failures = ? AND last_at = ?`,
-		next.Failures, toMicros(next.Since), toMicros(next.Last), l.Key[:], have.Failures, toMicros(have.Last)))
+		next.Failures, toMicros(next.Since), toMicros(next.Last), key[:], have.Failures, toMicros(have.Last))
 	if err != nil {
 		return fmt.Errorf("sqlstore: count attempt: %w", err)
 	}
-	if !ok {
+	if n == 0 {
 		return errors.New("sqlstore: count attempt: the counter was changed meanwhile")
 	}
 	return nil
@@ -84,16 +84,27 @@ func writeCounter(ctx context.Context, tx *sql.Tx, l throttle.Lane, have, next t
 
 // SettleAttempt implements [throttle.Store].
 func (a *Attempts) SettleAttempt(ctx context.Context, remove, giveBack []throttle.Key) error {
-	return a.db.tx(ctx, func(tx *sql.Tx) error {
-		for _, k := range remove {
-			if _, err := tx.ExecContext(ctx, `DELETE FROM ps_attempt WHERE lane_key = ?`, k[:]); err != nil {
-				return fmt.Errorf("sqlstore: clear attempts: %w", err)
+	type act struct {
+		key    throttle.Key
+		remove bool
+	}
+	var acts []act
+	for _, k := range remove {
+		acts = append(acts, act{k, true})
+	}
+	for _, k := range giveBack {
+		acts = append(acts, act{k, false})
+	}
+	// In the order in which TakeAttempt locks them.
+	slices.SortStableFunc(acts, func(a, b act) int { return bytes.Compare(a.key[:], b.key[:]) })
+	return a.db.tx(ctx, func(tx conn) error {
+		for _, act := range acts {
+			query := `UPDATE ps_attempt SET failures = failures - 1 WHERE lane_key = ? AND failures > 0`
+			if act.remove {
+				query = `DELETE FROM ps_attempt WHERE lane_key = ?`
 			}
-		}
-		for _, k := range giveBack {
-			if _, err := tx.ExecContext(ctx, `UPDATE ps_attempt SET failures = failures - 1
-				WHERE lane_key = ? AND failures > 0`, k[:]); err != nil {
-				return fmt.Errorf("sqlstore: give attempt back: %w", err)
+			if _, err := tx.exec(ctx, query, act.key[:]); err != nil {
+				return fmt.Errorf("sqlstore: settle attempt: %w", err)
 			}
 		}
 		return nil
@@ -102,7 +113,7 @@ func (a *Attempts) SettleAttempt(ctx context.Context, remove, giveBack []throttl
 
 // ResetAccount implements [throttle.Store].
 func (a *Attempts) ResetAccount(ctx context.Context, account throttle.Key) error {
-	if _, err := a.db.sql.ExecContext(ctx, `DELETE FROM ps_attempt WHERE account_key = ?`, account[:]); err != nil {
+	if _, err := a.db.exec(ctx, `DELETE FROM ps_attempt WHERE account_key = ?`, account[:]); err != nil {
 		return fmt.Errorf("sqlstore: reset attempts: %w", err)
 	}
 	return nil
@@ -110,8 +121,8 @@ func (a *Attempts) ResetAccount(ctx context.Context, account throttle.Key) error
 
 // PruneAttempts implements [throttle.Store].
 func (a *Attempts) PruneAttempts(ctx context.Context, kind throttle.Kind, before time.Time, below int) (int64, error) {
-	n, err := affected(a.db.sql.ExecContext(ctx, `DELETE FROM ps_attempt WHERE kind = ? AND last_at < ? AND failures < ?`,
-		string(kind), toMicros(before), below))
+	n, err := a.db.exec(ctx, `DELETE FROM ps_attempt WHERE kind = ? AND last_at < ? AND failures < ?`,
+		string(kind), toMicros(before), below)
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: prune attempts: %w", err)
 	}

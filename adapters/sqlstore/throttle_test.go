@@ -20,10 +20,11 @@ import (
 )
 
 func TestAttempts(t *testing.T) {
-	t.Parallel()
-	throttletest.Run(t, func(t *testing.T) throttle.Store {
-		s, _ := open(t)
-		return s.Attempts()
+	each(t, func(t *testing.T, b backend) {
+		throttletest.Run(t, func(t *testing.T) throttle.Store {
+			s, _ := b.open(t)
+			return s.Attempts()
+		})
 	})
 }
 

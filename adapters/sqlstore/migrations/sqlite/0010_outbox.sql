@@ -1,0 +1,19 @@
+-- Letters that wait for a mail server, and those that were given up. Times are 0 where there is none. A letter is
+-- leased while leased_until is to come; lease is empty again once what became of it is written.
+CREATE TABLE ps_outbox (
+	id           VARCHAR(64)  NOT NULL PRIMARY KEY,
+	kind         VARCHAR(64)  NOT NULL,
+	tenant       VARCHAR(255) NOT NULL,
+	account_id   VARCHAR(255) NOT NULL,
+	sealed       BLOB         NOT NULL,
+	created_at   BIGINT       NOT NULL,
+	expires_at   BIGINT       NOT NULL,
+	due_at       BIGINT       NOT NULL,
+	tries        INTEGER      NOT NULL,
+	tried_at     BIGINT       NOT NULL,
+	reason       VARCHAR(32)  NOT NULL,
+	failed_at    BIGINT       NOT NULL,
+	lease        VARCHAR(64)  NOT NULL,
+	leased_until BIGINT       NOT NULL
+);
+CREATE INDEX ps_outbox_due ON ps_outbox (failed_at, due_at);
