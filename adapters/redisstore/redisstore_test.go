@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -149,3 +150,7 @@ func (s *server) kill() {
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
 }
+
+// stop makes the server hang, resume lets it go on.
+func (s *server) stop()   { require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGSTOP)) }
+func (s *server) resume() { require.NoError(s.t, s.cmd.Process.Signal(syscall.SIGCONT)) }
