@@ -18,11 +18,11 @@ func TestAccounts(t *testing.T) {
 	})
 }
 
-func TestOneTimeTokens(t *testing.T) {
+func TestOneTime(t *testing.T) {
 	each(t, func(t *testing.T, b backend) {
 		authtest.RunOneTime(t, func(t *testing.T) auth.OneTimeStore {
 			s, _ := b.open(t)
-			return s.OneTimeTokens()
+			return s.OneTime()
 		})
 	})
 }

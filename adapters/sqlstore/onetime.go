@@ -13,18 +13,18 @@ import (
 	"github.com/portalsec/portalsec/auth"
 )
 
-// OneTimeTokens is an [auth.OneTimeStore].
-type OneTimeTokens struct {
+// OneTime is an [auth.OneTimeStore].
+type OneTime struct {
 	db *DB
 }
 
-var _ auth.OneTimeStore = (*OneTimeTokens)(nil)
+var _ auth.OneTimeStore = (*OneTime)(nil)
 
-// OneTimeTokens gives the logins under way and the mailed links of package auth.
-func (db *DB) OneTimeTokens() *OneTimeTokens { return &OneTimeTokens{db} }
+// OneTime gives the logins under way and the mailed links of package auth.
+func (db *DB) OneTime() *OneTime { return &OneTime{db} }
 
 // CreateOneTime implements [auth.OneTimeStore].
-func (s *OneTimeTokens) CreateOneTime(ctx context.Context, r auth.OneTimeRecord) error {
+func (s *OneTime) CreateOneTime(ctx context.Context, r auth.OneTimeRecord) error {
 	if _, err := s.db.exec(ctx, `INSERT INTO ps_one_time (token_hash, purpose, id, account_id, version, data, created_at, expires_at)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		r.Token[:], string(r.Purpose), r.ID, r.Account, r.Version, notNull(r.Data), toMicros(r.Created), toMicros(r.Expires)); err != nil {
@@ -34,7 +34,7 @@ func (s *OneTimeTokens) CreateOneTime(ctx context.Context, r auth.OneTimeRecord)
 }
 
 // OneTime implements [auth.OneTimeStore].
-func (s *OneTimeTokens) OneTime(ctx context.Context, p auth.Purpose, token auth.TokenHash) (auth.OneTimeRecord, error) {
+func (s *OneTime) OneTime(ctx context.Context, p auth.Purpose, token auth.TokenHash) (auth.OneTimeRecord, error) {
 	r := auth.OneTimeRecord{Token: token, Purpose: p}
 	var created, expires int64
 	err := s.db.read().row(ctx, `SELECT id, account_id, version, data, created_at, expires_at FROM ps_one_time
@@ -50,7 +50,7 @@ func (s *OneTimeTokens) OneTime(ctx context.Context, p auth.Purpose, token auth.
 }
 
 // ConsumeOneTime implements [auth.OneTimeStore].
-func (s *OneTimeTokens) ConsumeOneTime(ctx context.Context, p auth.Purpose, token auth.TokenHash) (bool, error) {
+func (s *OneTime) ConsumeOneTime(ctx context.Context, p auth.Purpose, token auth.TokenHash) (bool, error) {
 	n, err := s.db.exec(ctx, `DELETE FROM ps_one_time WHERE token_hash = ? AND purpose = ?`, token[:], string(p))
 	if err != nil {
 		return false, fmt.Errorf("sqlstore: consume one-time token: %w", err)
@@ -59,7 +59,7 @@ func (s *OneTimeTokens) ConsumeOneTime(ctx context.Context, p auth.Purpose, toke
 }
 
 // RevokeOneTime implements [auth.OneTimeStore].
-func (s *OneTimeTokens) RevokeOneTime(ctx context.Context, account string, purposes ...auth.Purpose) (int64, error) {
+func (s *OneTime) RevokeOneTime(ctx context.Context, account string, purposes ...auth.Purpose) (int64, error) {
 	if len(purposes) == 0 {
 		return 0, nil
 	}
@@ -75,7 +75,7 @@ func (s *OneTimeTokens) RevokeOneTime(ctx context.Context, account string, purpo
 }
 
 // PruneOneTime implements [auth.OneTimeStore].
-func (s *OneTimeTokens) PruneOneTime(ctx context.Context, before time.Time) (int64, error) {
+func (s *OneTime) PruneOneTime(ctx context.Context, before time.Time) (int64, error) {
 	n, err := s.db.exec(ctx, `DELETE FROM ps_one_time WHERE expires_at < ?`, toMicros(before))
 	if err != nil {
 		return 0, fmt.Errorf("sqlstore: prune one-time tokens: %w", err)

@@ -57,7 +57,7 @@ type portal struct {
 	mfa      *mfa.Manager
 	rbac     *rbac.Engine
 	factors  *sqlstore.Factors
-	oneTime  *sqlstore.OneTimeTokens
+	oneTime  *sqlstore.OneTime
 }
 
 func openPortal(t *testing.T, b backend, dsn string) *portal {
@@ -65,7 +65,7 @@ func openPortal(t *testing.T, b backend, dsn string) *portal {
 	s, _ := b.stores(t, dsn)
 	clock := portalsec.Clock(func() time.Time { return processNow })
 
-	p := &portal{factors: s.Factors(), oneTime: s.OneTimeTokens()}
+	p := &portal{factors: s.Factors(), oneTime: s.OneTime()}
 	var err error
 	p.sessions, err = session.New(session.Config{Store: s.Sessions(), Clock: clock, Audit: audit.Discard})
 	require.NoError(t, err)
