@@ -41,6 +41,7 @@ const (
 	AuthRegistration     Kind = "auth.registration_requested"
 	AuthEmailRequested   Kind = "auth.email_requested"
 	AuthEmailChanged     Kind = "auth.email_changed"
+	AuthLinkMade         Kind = "auth.link_made"
 	AuthLinkRefused      Kind = "auth.link_refused"
 	AuthNoticeFailed     Kind = "auth.notice_failed"
 	AuthSessionStarted   Kind = "auth.session_started"
@@ -87,7 +88,7 @@ var duties = map[Kind]Duty{
 	AuthAccountEnabled: Must, AuthAccountDeleted: Must, AuthPasswordChanged: Must,
 	AuthAccountInvited: Must, AuthProfileChanged: Must, AuthPasswordReset: Must, AuthPasswordTaken: Must,
 	AuthResetRequested: Should, AuthRegistration: Should, AuthEmailRequested: Must, AuthEmailChanged: Must,
-	AuthLinkRefused: May, AuthNoticeFailed: Must,
+	AuthLinkMade: Must, AuthLinkRefused: May, AuthNoticeFailed: Must,
 	AuthSessionStarted: Should, AuthSessionRevoked: Must, AuthSessionRefused: May, AuthThrottled: Should,
 	AuthImpersonated: Must, AuthImpersonationEnd: Must, AuthProofNeeded: May, AuthReported: Must, AuthFrozen: Must, AuthUnfrozen: Must,
 	MFAEnrolled: Must, MFARemoved: Must, MFAVerified: Must, MFARequired: May, MFAPolicyChanged: Must,

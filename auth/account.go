@@ -322,7 +322,7 @@ func (a *Auth) SetDisabled(ctx context.Context, id string, disabled bool) error 
 	})
 }
 
-// DeleteAccount removes an account and ends its sessions. It returns [ErrNoAccount] when there is none with
+// DeleteAccount removes an account, its sessions and its links. It returns [ErrNoAccount] when there is none with
 // that ID. What other packages keep about the user is theirs to remove.
 func (a *Auth) DeleteAccount(ctx context.Context, id string) error {
 	rec, err := a.account(ctx, id)
@@ -333,8 +333,9 @@ func (a *Auth) DeleteAccount(ctx context.Context, id string) error {
 		if err := a.accounts.DeleteAccount(ctx, id); err != nil {
 			return fmt.Errorf("auth: delete account: %w", err)
 		}
+		// Both could do nothing any more. They tell of the user.
 		_, err := a.sessions.RevokeUser(ctx, rec.Tenant, id, "")
-		return err
+		return errors.Join(err, a.revokeLinks(ctx, id, PurposeNotMe))
 	})
 }
 

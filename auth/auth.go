@@ -59,8 +59,9 @@ type SecondFactor interface {
 type Config struct {
 	// Accounts keeps the accounts. Required.
 	Accounts AccountStore
-	// Profile seals e-mail address and name, bound to Row{Tenant, ID, ID}, and indexes the address under the
-	// empty tenant, because it is unique over all of them. Required.
+	// Profile seals e-mail address and name, bound to Row{Tenant, ID, ID}, and what a mailed link carries, bound to
+	// Row{Tenant, ID, ID of the token}; where there is no account yet, to Row{ID: ID of the token}. It indexes the address
+	// under the empty tenant, because it is unique over all of them. Required.
 	Profile Protector
 	// Hasher hashes passwords. Required.
 	Hasher *password.Hasher
@@ -96,7 +97,7 @@ type Config struct {
 	// sends none: calls that need a letter return [ErrNoMailer].
 	Mail portalsec.Mailer
 	// PublicURL is the address under which visitors see the portal, such as https://portal.acme.test. Links are made
-	// from it, never from what a request says. Required with Mail.
+	// from it, never from what a request says. Required with Mail. Plain HTTP is for sessions with InsecureCookie.
 	PublicURL *url.URL
 	// Links are the paths of the pages that links lead to.
 	Links Links
@@ -161,7 +162,7 @@ func New(c Config) (*Auth, error) {
 		}
 	}
 	if c.Mail != nil || c.PublicURL != nil {
-		if err := checkPublicURL(c.PublicURL); err != nil {
+		if err := checkPublicURL(c.PublicURL, c.Sessions.InsecureCookie()); err != nil {
 			return nil, err
 		}
 	}

@@ -20,7 +20,7 @@ import (
 
 // newAuth wires an Auth that keeps everything in memory. A portal takes its stores from package sqlstore, the
 // Profile from package crypto, and the throttle's key from a file.
-func newAuth() (*auth.Auth, error) {
+func newAuth(change ...func(*auth.Config)) (*auth.Auth, error) {
 	sessions, err := session.New(session.Config{Store: session.NewMemory(), Audit: audit.Discard})
 	if err != nil {
 		return nil, err
@@ -38,10 +38,14 @@ func newAuth() (*auth.Auth, error) {
 		return nil, err
 	}
 	store := auth.NewMemory()
-	return auth.New(auth.Config{
+	c := auth.Config{
 		Accounts: store, OneTime: store, Profile: sealer{}, Hasher: hasher, Policy: policy,
 		Sessions: sessions, Throttle: attempts, Audit: audit.Discard,
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	return auth.New(c)
 }
 
 func Example() {
@@ -93,4 +97,94 @@ func Example() {
 	// 200
 	// 401
 	// 200
+}
+
+// letters is a [portalsec.Mailer] that keeps letters. A portal takes that of package outbox, which keeps them in the
+// database and sends them in the background.
+type letters []portalsec.Letter
+
+func (l *letters) Queue(_ context.Context, letter portalsec.Letter) error {
+	*l = append(*l, letter)
+	return nil
+}
+
+// deliver does what an outbox does: it has the letters written and sends them.
+func (l *letters) deliver(a *auth.Auth) {
+	for _, letter := range *l {
+		mail, err := a.Compose(context.Background(), letter)
+		if err != nil {
+			continue // portalsec.ErrNoMail: there is nothing to send
+		}
+		fmt.Printf("to %s: %s\n", mail.To, mail.Subject)
+		if i := strings.Index(mail.Text, "https://"); i >= 0 {
+			link, _ := url.Parse(strings.Fields(mail.Text[i:])[0])
+			inbox[mail.To] = link
+		}
+	}
+	*l = nil
+}
+
+// inbox has the link of the latest mail to each address.
+var inbox = map[string]*url.URL{}
+
+func ExampleAuth_RequestReset() {
+	var box letters
+	a, err := newAuth(func(c *auth.Config) {
+		c.Mail, c.PortalName = &box, "Acme Help"
+		c.PublicURL = &url.URL{Scheme: "https", Host: "portal.acme.test"}
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx, r := context.Background(), httptest.NewRequest("POST", "/forgot", nil)
+	if _, err := a.CreateAccount(ctx, auth.NewAccount{Email: "ann@acme.test", Password: "olive tractor winter 9"}); err != nil {
+		panic(err)
+	}
+
+	// POST /forgot. The answer is the same for an address that nobody has.
+	fmt.Println(a.RequestReset(ctx, r, "nobody@acme.test"))
+	fmt.Println(a.RequestReset(ctx, r, "ann@acme.test"))
+	box.deliver(a)
+
+	// GET /reset?token=... shows a form and changes nothing.
+	token := inbox["ann@acme.test"].Query().Get("token")
+	info, err := a.Link(ctx, auth.PurposeReset, token)
+	fmt.Println(info.Email, err)
+
+	// POST /reset
+	fmt.Println(a.CompleteReset(ctx, r, token, "seven quiet lanterns"))
+	fmt.Println(a.CompleteReset(ctx, r, token, "another try, just as long"))
+	box.deliver(a)
+	// Output:
+	// <nil>
+	// <nil>
+	// to ann@acme.test: Choose a new password for Acme Help
+	// ann@acme.test <nil>
+	// <nil>
+	// auth: link is not valid
+	// to ann@acme.test: Your password for Acme Help was changed
+}
+
+func ExampleAuth_Invite() {
+	var box letters
+	a, err := newAuth(func(c *auth.Config) {
+		c.Mail, c.PortalName = &box, "Acme Help"
+		c.PublicURL = &url.URL{Scheme: "https", Host: "portal.acme.test"}
+	})
+	if err != nil {
+		panic(err)
+	}
+	ctx, r := context.Background(), httptest.NewRequest("POST", "/welcome", nil)
+
+	account, err := a.Invite(ctx, auth.NewInvitation{Email: "bob@acme.test", Name: "Bob", Lang: "nl"})
+	fmt.Println(account.HasPassword, err)
+	box.deliver(a)
+
+	// POST /welcome, with the token of the link.
+	account, err = a.AcceptInvitation(ctx, r, inbox["bob@acme.test"].Query().Get("token"), "seven quiet lanterns")
+	fmt.Println(account.HasPassword, err)
+	// Output:
+	// false <nil>
+	// to bob@acme.test: Uw account bij Acme Help
+	// true <nil>
 }

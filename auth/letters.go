@@ -91,12 +91,12 @@ func (l Links) paths() (map[Purpose]string, error) {
 	return paths, nil
 }
 
-// checkPublicURL tells whether links can be made from u.
-func checkPublicURL(u *url.URL) error {
+// checkPublicURL tells whether links can be made from u. Plain HTTP goes together with insecure cookies only.
+func checkPublicURL(u *url.URL, insecure bool) error {
 	switch {
 	case u == nil:
 		return errors.New("auth: Config.PublicURL is required with Config.Mail")
-	case u.Scheme != "https" && u.Scheme != "http", u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "", u.Opaque != "":
+	case u.Scheme != "https" && (u.Scheme != "http" || !insecure), u.Host == "", u.User != nil, u.RawQuery != "", u.Fragment != "", u.Opaque != "":
 		return errors.New("auth: Config.PublicURL: want https, a host and perhaps a path")
 	}
 	return nil

@@ -82,6 +82,7 @@ func TestMailConfigRefused(t *testing.T) {
 	c := setUpMail(t, nil).config
 	for want, change := range map[string]func(*auth.Config){
 		"PublicURL is required":      func(c *auth.Config) { c.PublicURL = nil },
+		"PublicURL: want h":          func(c *auth.Config) { c.PublicURL = must(url.Parse("http://portal.acme.test")) },
 		"PublicURL: want https":      func(c *auth.Config) { c.PublicURL = &url.URL{Scheme: "ftp", Host: "x"} },
 		"PublicURL: want https, a":   func(c *auth.Config) { c.PublicURL = &url.URL{Scheme: "https"} },
 		"PublicURL: want https, a h": func(c *auth.Config) { c.PublicURL = must(url.Parse("https://x/?a=b")) },

@@ -88,13 +88,21 @@ func (a *Auth) oneTimeToken(p Purpose, rec AccountRecord, lifetime time.Duration
 	}}
 }
 
-// keep stores a token with its sealed data, nil when there is none.
+// keep stores a token with its sealed data, nil when there is none. The log tells for whom a link was made: the request
+// for it could not.
 func (a *Auth) keep(ctx context.Context, t oneTimeToken, data []byte) error {
 	t.rec.Data = data
-	if err := a.oneTime.CreateOneTime(ctx, t.rec); err != nil {
-		return fmt.Errorf("auth: create link: %w", err)
+	e := audit.Event{Kind: audit.AuthLinkMade}
+	if t.account.ID != "" {
+		e = about(audit.AuthLinkMade, t.account)
 	}
-	return nil
+	e.Details = []audit.Detail{{Name: "purpose", Value: string(t.rec.Purpose)}}
+	return a.recorded(ctx, e, func(ctx context.Context) error {
+		if err := a.oneTime.CreateOneTime(ctx, t.rec); err != nil {
+			return fmt.Errorf("auth: create link: %w", err)
+		}
+		return nil
+	})
 }
 
 // link gives the address that hands a token out.

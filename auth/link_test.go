@@ -75,6 +75,11 @@ func TestLinkChangesNothing(t *testing.T) {
 		f, l := withLink(t, p)
 		before, events := f.store.Dump(), len(f.events)
 		require.Contains(t, before, p)
+		made := f.last(audit.AuthLinkMade)
+		require.Equal(t, []audit.Detail{{Name: "purpose", Value: string(p)}}, made.Details)
+		if l.account != "" {
+			require.Equal(t, l.account, made.Target.ID)
+		}
 		for range 10 {
 			info, err := f.Link(t.Context(), p, l.token)
 			require.NoError(t, err, p)
@@ -133,6 +138,17 @@ func TestLinksRefuse(t *testing.T) {
 			require.Equal(t, auth.ErrNoToken, err, "%s as %s", p, other)
 			require.Equal(t, auth.ErrNoToken, f.use(other, l.token), "%s as %s", p, other)
 			require.NoError(t, f.use(p, l.token), "%s is still good", p)
+		}
+	}
+}
+
+func TestDeletedAccountLeavesNoLinks(t *testing.T) {
+	t.Parallel()
+	for _, p := range linkPurposes {
+		if f, l := withLink(t, p); l.account != "" {
+			require.Len(t, f.store.OneTimes(), 1)
+			require.NoError(t, f.DeleteAccount(t.Context(), l.account))
+			require.Empty(t, f.store.OneTimes(), p)
 		}
 	}
 }

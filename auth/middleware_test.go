@@ -130,6 +130,11 @@ func TestDenialOf(t *testing.T) {
 		{auth.ErrNoSession, 401, "sign-in-required", 0, ""},
 		{password.ErrBusy, 503, "busy", 5 * time.Second, "Try again in a few seconds."},
 		{fmt.Errorf("x: %w", weak), 422, "password-refused", 0, "One. Two."},
+		{auth.ErrNoToken, 404, "link-not-valid", 0, "It works once and for a limited time, and not after a later change to the account. Ask for a new one."},
+		{auth.ErrEmail, 422, "email-not-valid", 0, "Write it like name@example.com."},
+		{auth.ErrName, 422, "name-not-valid", 0, "Use at most 200 characters, without line ends and other control characters."},
+		{auth.ErrNoMailer, 503, "unavailable", 0, "Try again in a minute."},
+		{auth.ErrEmailTaken, 503, "unavailable", 0, "Try again in a minute."},
 		{errors.New("disk full"), 503, "unavailable", 0, "Try again in a minute."},
 	} {
 		d := auth.DenialOf(c.err)

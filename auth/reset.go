@@ -108,10 +108,10 @@ func (a *Auth) replacePassword(ctx context.Context, rec *AccountRecord, p NewPas
 	return true, a.revokeLinks(ctx, rec.ID)
 }
 
-// revokeLinks removes logins under way and links of an account. The version has made them worthless already; this
-// clears them away.
-func (a *Auth) revokeLinks(ctx context.Context, id string) error {
-	_, err := a.oneTime.RevokeOneTime(ctx, id, PurposeLogin, PurposeReset, PurposeInvitation, PurposeEmail)
+// revokeLinks removes logins under way and links of an account, also those for more purposes. The version has made them
+// worthless already; this clears them away.
+func (a *Auth) revokeLinks(ctx context.Context, id string, more ...Purpose) error {
+	_, err := a.oneTime.RevokeOneTime(ctx, id, append(more, PurposeLogin, PurposeReset, PurposeInvitation, PurposeEmail)...)
 	if err != nil {
 		return fmt.Errorf("auth: revoke links: %w", err)
 	}

@@ -237,6 +237,46 @@ func (s short) CreateOneTime(ctx context.Context, r auth.OneTimeRecord) error {
 	return s.Memory.CreateOneTime(ctx, r)
 }
 
+// slow is a good store behind a few connections to a server.
+type slow struct {
+	*auth.Memory
+	connections chan struct{}
+}
+
+func (s slow) wait() { s.connections <- struct{}{}; latency(); <-s.connections }
+
+func (s slow) Account(ctx context.Context, id string) (auth.AccountRecord, error) {
+	s.wait()
+	return s.Memory.Account(ctx, id)
+}
+
+func (s slow) CreateAccount(ctx context.Context, a auth.AccountRecord) error {
+	s.wait()
+	return s.Memory.CreateAccount(ctx, a)
+}
+
+func (s slow) SetPassword(ctx context.Context, id string, version int64, p auth.NewPassword) (bool, error) {
+	s.wait()
+	return s.Memory.SetPassword(ctx, id, version, p)
+}
+
+func (s slow) SetLogin(ctx context.Context, id string, version int64, login, profile []byte) (bool, error) {
+	s.wait()
+	return s.Memory.SetLogin(ctx, id, version, login, profile)
+}
+
+func (s slow) ConsumeOneTime(ctx context.Context, p auth.Purpose, token auth.TokenHash) (bool, error) {
+	s.wait()
+	return s.Memory.ConsumeOneTime(ctx, p, token)
+}
+
+func TestSlowStore(t *testing.T) {
+	t.Parallel()
+	connections := make(chan struct{}, 4)
+	authtest.RunAccounts(t, func(*testing.T) auth.AccountStore { return slow{auth.NewMemory(), connections} })
+	authtest.RunOneTime(t, func(*testing.T) auth.OneTimeStore { return slow{auth.NewMemory(), connections} })
+}
+
 const variable = "PORTALSEC_BROKEN_STORE"
 
 // TestKitsFindBrokenStores runs the kits on each of them in a process of its own, where they must fail.
