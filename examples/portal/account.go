@@ -8,6 +8,7 @@ import (
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/audit"
+	"github.com/portalsec/portalsec/auth"
 	"github.com/portalsec/portalsec/auth/session"
 	"github.com/portalsec/portalsec/mfa"
 )
@@ -15,11 +16,18 @@ import (
 const contactChanged audit.Kind = "app.contact_changed"
 
 type accountView struct {
+	Account  auth.Account
 	Contact  contact
 	Sessions []session.Session
 	Current  string
 	Factors  []mfa.FactorInfo
 	MustHave bool
+	// Frozen tells that address and second factor cannot be changed now.
+	Frozen bool
+	// NewEmail is the address that was asked for.
+	NewEmail  string
+	MinLength int
+	Strength  string
 }
 
 func (a *app) accountPage(w http.ResponseWriter, r *http.Request) error {
@@ -29,8 +37,18 @@ func (a *app) accountPage(w http.ResponseWriter, r *http.Request) error {
 func (a *app) showAccount(w http.ResponseWriter, r *http.Request, status int, mistake string) error {
 	ctx := r.Context()
 	p, _ := portalsec.PrincipalFrom(ctx)
-	v := accountView{Current: p.Session}
+	v := accountView{Current: p.Session, NewEmail: r.PostForm.Get("email"), MinLength: profile.Settings().PasswordMinSingle}
 	var err error
+	if v.Account, err = a.auth.Account(ctx, p.ID); err != nil {
+		return err
+	}
+	if v.Account.Lang == "" {
+		v.Account.Lang = preferred(r)
+	}
+	v.Frozen = v.Account.FrozenUntil.After(a.now())
+	if mistake != "" {
+		v.Strength = strength(r.PostForm.Get("new"), v.Account.Email, v.Account.Name)
+	}
 	if v.Contact, err = a.store.contact(ctx, p.Tenant, p.ID); err != nil {
 		return err
 	}
@@ -71,21 +89,43 @@ func (a *app) saveContact(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *app) changePassword(w http.ResponseWriter, r *http.Request) error {
-	if r.PostFormValue("new") != r.PostFormValue("again") {
-		return a.showAccount(w, r, http.StatusUnprocessableEntity, "The two new passwords differ.")
-	}
-	err := a.auth.ChangePassword(r.Context(), w, r, r.PostFormValue("old"), r.PostFormValue("new"))
-	if d, ok := refusal(err); ok {
-		if d.Status == http.StatusUnauthorized {
-			d.Detail = "The present password is not right."
-		}
-		retryAfter(w, d)
-		return a.showAccount(w, r, d.Status, d.Detail)
+	pw, err := newPassword(r)
+	if err == nil {
+		err = a.auth.ChangePassword(r.Context(), w, r, r.PostFormValue("old"), pw)
 	}
 	if err != nil {
-		return err
+		return a.accountRefused(w, r, err)
 	}
 	return done(w, r, "/account", "password")
+}
+
+// accountRefused shows the account once more when err is the visitor's. Every other error is given back.
+func (a *app) accountRefused(w http.ResponseWriter, r *http.Request, err error) error {
+	d, ok := refusal(err)
+	if !ok {
+		return mistake(err, func(status int, text string) error { return a.showAccount(w, r, status, text) })
+	}
+	if d.Code == "sign-in-refused" {
+		d.Detail = "The present password is not right."
+	}
+	retryAfter(w, d)
+	return a.showAccount(w, r, d.Status, d.Detail)
+}
+
+func (a *app) saveProfile(w http.ResponseWriter, r *http.Request) error {
+	lang, err := language(r)
+	var name string
+	if err == nil {
+		name, err = line(r, "name", 100, true)
+	}
+	if err == nil {
+		p, _ := portalsec.PrincipalFrom(r.Context())
+		_, err = a.auth.UpdateProfile(r.Context(), p.ID, auth.ProfileChange{Name: &name, Lang: &lang})
+	}
+	if err != nil {
+		return a.accountRefused(w, r, err)
+	}
+	return done(w, r, "/account", "saved")
 }
 
 func (a *app) revokeSession(w http.ResponseWriter, r *http.Request) error {
@@ -97,10 +137,19 @@ func (a *app) revokeSession(w http.ResponseWriter, r *http.Request) error {
 	return done(w, r, "/account", "revoked")
 }
 
+// revokeOthers ends all sessions of the user but this one, also those of staff who act as them.
+func (a *app) revokeOthers(w http.ResponseWriter, r *http.Request) error {
+	p, _ := portalsec.PrincipalFrom(r.Context())
+	if _, err := a.sessions.RevokeUser(r.Context(), p.Tenant, p.ID, p.Session); err != nil {
+		return err
+	}
+	return done(w, r, "/account", "others")
+}
+
 func (a *app) removeFactor(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	p, _ := portalsec.PrincipalFrom(ctx)
-	if err := a.fresh(p); err != nil {
+	if err := a.auth.CheckFresh(p, 0); err != nil {
 		return err
 	}
 	if err := a.mfa.Remove(ctx, p.Tenant, p.ID, r.PathValue("id")); err != nil {
@@ -110,11 +159,8 @@ func (a *app) removeFactor(w http.ResponseWriter, r *http.Request) error {
 		case errors.Is(err, mfa.ErrProofNeeded):
 			return a.showAccount(w, r, http.StatusForbidden, proofNeeded)
 		}
-		return err
+		return a.accountRefused(w, r, err)
 	}
-	if acc, err := a.auth.Account(ctx, p.ID); err == nil {
-		a.outbox.send(mail{To: acc.Email, Subject: "A second factor was removed from your account",
-			Text: "An authenticator app was removed from your account. If this was not you, tell us at once."})
-	}
+	a.factorChanged(ctx, factorRemoved, p.ID)
 	return done(w, r, "/account", "factor")
 }

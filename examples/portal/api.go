@@ -14,16 +14,6 @@ import (
 
 // The machine-readable side of the portal: the same guards and the same cookie as the pages.
 
-// refuseAPI answers a failed sign-in step with a problem document.
-func (a *app) refuseAPI(w http.ResponseWriter, r *http.Request, err error) error {
-	d, ok := refusal(err)
-	if !ok {
-		return err
-	}
-	a.deny(w, r, d)
-	return nil
-}
-
 func (a *app) apiLogin(w http.ResponseWriter, r *http.Request) error {
 	var in struct{ Email, Password string }
 	if err := readJSON(w, r, &in); err != nil {
@@ -31,7 +21,7 @@ func (a *app) apiLogin(w http.ResponseWriter, r *http.Request) error {
 	}
 	out, err := a.auth.Login(r.Context(), w, r, auth.Credentials{Email: in.Email, Password: in.Password})
 	if err != nil {
-		return a.refuseAPI(w, r, err)
+		return err
 	}
 	return writeJSON(w, map[string]string{"next": string(out.Next)})
 }
@@ -40,7 +30,7 @@ func (a *app) apiLogin(w http.ResponseWriter, r *http.Request) error {
 func (a *app) apiEnrol(w http.ResponseWriter, r *http.Request) error {
 	user, _, err := a.enrolling(r)
 	if err != nil {
-		return a.refuseAPI(w, r, err)
+		return err
 	}
 	e, err := a.mfa.BeginTOTP(r.Context(), user)
 	if errors.Is(err, mfa.ErrProofNeeded) {
@@ -75,7 +65,7 @@ func (a *app) apiMFA(w http.ResponseWriter, r *http.Request) error {
 		err = problem{http.StatusConflict, proofNeeded}
 	}
 	if err != nil {
-		return a.refuseAPI(w, r, err)
+		return err
 	}
 	return writeJSON(w, answer)
 }
@@ -102,11 +92,14 @@ func (a *app) apiMe(w http.ResponseWriter, r *http.Request) error {
 		ID      string   `json:"id"`
 		Email   string   `json:"email"`
 		Name    string   `json:"name"`
+		Lang    string   `json:"lang"`
 		Tenant  string   `json:"tenant"`
 		Roles   []string `json:"roles"`
 		Factors []string `json:"factors"`
 		Session string   `json:"session"`
-	}{p.ID, acc.Email, acc.Name, p.Tenant, p.Roles, factors, p.Session})
+		// ActedBy is the ID of the member of staff who acts as this user.
+		ActedBy string `json:"acted_by,omitempty"`
+	}{p.ID, acc.Email, acc.Name, acc.Lang, p.Tenant, p.Roles, factors, p.Session, p.Impersonator})
 }
 
 type apiTicket struct {

@@ -15,26 +15,31 @@ import (
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/auth"
-	"github.com/portalsec/portalsec/auth/password"
 	"github.com/portalsec/portalsec/mfa"
-	"github.com/portalsec/portalsec/rbac"
 )
 
-// refusal turns a failed sign-in step into what the visitor is told: never why, the audit log knows that. ok is
-// false for an error that is none of the visitor's business.
+// refusal turns what a flow refused into what the visitor is told: never why, the audit log knows that. ok is false
+// for an error that is none of the visitor's business.
 func refusal(err error) (d portalsec.Denial, ok bool) {
 	var tries *mfa.ThrottledError
-	var weak *password.PolicyError
 	switch {
 	case errors.As(err, &tries):
 		d = auth.DenialOf(&auth.ThrottledError{RetryAfter: tries.RetryAfter})
 	case errors.Is(err, mfa.ErrCode):
 		d = portalsec.Denial{Status: http.StatusUnauthorized, Code: "code-refused",
 			Detail: "That code is not right. Codes change every 30 seconds and each works once."}
-	case errors.Is(err, auth.ErrNoPending), errors.Is(err, auth.ErrLoginRefused), errors.Is(err, password.ErrBusy), errors.As(err, &weak):
-		d = auth.DenialOf(err)
+	case errors.Is(err, mfa.ErrFrozen):
+		d = auth.DenialOf(auth.ErrFrozen)
+	case errors.Is(err, auth.ErrNoMailer):
+		d = portalsec.Denial{Status: http.StatusServiceUnavailable, Code: "no-mail",
+			Detail: "This portal sends no mail yet. Please ask the administrators of your organisation."}
 	default:
-		return d, false
+		if d = auth.DenialOf(err); d.Code == "unavailable" {
+			return d, false
+		}
+	}
+	if d.Detail == "" {
+		d.Detail = d.Title + "."
 	}
 	if d.Status == http.StatusTooManyRequests {
 		d.Detail = fmt.Sprintf("Too many attempts. Please wait %d seconds and try again.", seconds(d.RetryAfter))
@@ -60,7 +65,7 @@ func (a *app) again(w http.ResponseWriter, r *http.Request, name string, p page,
 	}
 	retryAfter(w, d)
 	p.Error = d.Detail
-	if name == "confirm" && d.Status == http.StatusUnauthorized {
+	if name == "confirm" && d.Code == "sign-in-refused" {
 		p.Error = "The password is not right."
 	}
 	return a.render(w, r, d.Status, name, p)
@@ -82,11 +87,13 @@ func (a *app) login(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.again(w, r, "login", page{Title: "Sign in", Data: loginForm{r.PostFormValue("email"), next}}, err)
 	}
-	switch out.Next {
-	case auth.NextTOTP:
-		next = "/mfa?" + url.Values{"next": {next}}.Encode()
-	case auth.NextEnrol:
-		next = "/enrol?" + url.Values{"next": {next}}.Encode()
+	return onward(w, r, out.Next, next)
+}
+
+// onward leads to what remains of a login, and to the page that the visitor wanted when nothing does.
+func onward(w http.ResponseWriter, r *http.Request, remains auth.Next, next string) error {
+	if path := map[auth.Next]string{auth.NextPassword: "/password", auth.NextTOTP: "/mfa", auth.NextEnrol: "/enrol"}[remains]; path != "" {
+		next = path + "?" + url.Values{"next": {next}}.Encode()
 	}
 	http.Redirect(w, r, next, http.StatusSeeOther)
 	return nil
@@ -143,22 +150,11 @@ func mfaUser(acc auth.Account, visit string) mfa.User {
 	return mfa.User{Tenant: acc.Tenant, ID: acc.ID, Label: acc.Email, Visit: visit}
 }
 
-// freshness is how long ago the last proof may be when somebody changes their second factor (ASVS 7.5.1): a browser
-// left open, or a stolen session, must not suffice.
-const freshness = 15 * time.Minute
-
-// fresh refuses a session whose last proof is too old.
-func (a *app) fresh(p portalsec.Principal) error {
-	if a.now().Sub(p.AuthTime) > freshness {
-		return &rbac.Challenge{Fresh: freshness}
-	}
-	return nil
-}
-
 // enrolling gives who enrols a second factor: the visitor whose login waits for it, or the signed-in user.
 func (a *app) enrolling(r *http.Request) (u mfa.User, pending bool, err error) {
 	if p, ok := portalsec.PrincipalFrom(r.Context()); ok {
-		if err := a.fresh(p); err != nil {
+		// A browser left open, or a stolen session, must not suffice (ASVS 7.5.1).
+		if err := a.auth.CheckFresh(p, 0); err != nil {
 			return u, false, err
 		}
 		acc, err := a.auth.Account(r.Context(), p.ID)
@@ -272,9 +268,15 @@ func (a *app) confirmTOTP(w http.ResponseWriter, r *http.Request, u mfa.User, pe
 	if err != nil {
 		return nil, err
 	}
-	a.outbox.send(mail{To: u.Label, Subject: "A second factor was added to your account",
-		Text: "An authenticator app was added to your account. If this was not you, tell us at once."})
+	a.factorChanged(r.Context(), factorAdded, u.ID)
 	return codes, nil
+}
+
+// factorChanged has the user told (ASVS 6.3.7). The change stays when the letter cannot be queued.
+func (a *app) factorChanged(ctx context.Context, kind, account string) {
+	if err := a.notify(ctx, kind, account, ""); err != nil {
+		a.log.ErrorContext(ctx, "letter not queued", "kind", kind, "error", err)
+	}
 }
 
 func (a *app) logout(w http.ResponseWriter, r *http.Request) error {
