@@ -188,7 +188,7 @@ func (a *app) bookAppointment(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = a.store.addAppointment(ctx, ap, a.recording(ctx, appointmentBooked, "appointment", ap.ID, ap.Customer))
 	}
-	return a.appointmentChanged(w, r, ap, "booked", err)
+	return a.afterChange(w, r, ap, "booked", err)
 }
 
 func (a *app) moveAppointment(w http.ResponseWriter, r *http.Request) error {
@@ -201,7 +201,7 @@ func (a *app) moveAppointment(w http.ResponseWriter, r *http.Request) error {
 	if err == nil {
 		err = a.store.moveAppointment(ctx, ap, starts, a.recording(ctx, appointmentMoved, "appointment", ap.ID, ap.Customer))
 	}
-	return a.appointmentChanged(w, r, ap, "moved", err)
+	return a.afterChange(w, r, ap, "moved", err)
 }
 
 func (a *app) cancelAppointment(w http.ResponseWriter, r *http.Request) error {
@@ -211,21 +211,20 @@ func (a *app) cancelAppointment(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	err = a.store.cancelAppointment(ctx, ap, a.recording(ctx, appointmentCancelled, "appointment", ap.ID, ap.Customer))
-	return a.appointmentChanged(w, r, ap, "cancelled", err)
+	return a.afterChange(w, r, ap, "cancelled", err)
 }
 
-// appointmentChanged answers a change: the list with the visitor's mistake, or a mail to the customer and the
+// afterChange answers a change: the list with the visitor's mistake, or a mail to the customer and the
 // list anew.
-func (a *app) appointmentChanged(w http.ResponseWriter, r *http.Request, ap appointment, notice string, err error) error {
+func (a *app) afterChange(w http.ResponseWriter, r *http.Request, ap appointment, notice string, err error) error {
 	if errors.Is(err, errSlotTaken) {
 		err = problem{http.StatusConflict, errSlotTaken.Error()}
 	}
 	if err != nil {
 		return mistake(err, func(status int, text string) error { return a.showAppointments(w, r, status, text) })
 	}
-	if customer, err := a.auth.Account(r.Context(), ap.Customer); err == nil {
-		a.outbox.send(mail{To: customer.Email, Subject: "Your appointment was " + notice,
-			Text: "Your appointment was " + notice + ".\nSee all of them: " + a.link("/appointments")})
+	if err := a.notify(r.Context(), appointmentChanged, ap.Customer, "/appointments"); err != nil {
+		return err
 	}
 	return done(w, r, "/appointments", notice)
 }

@@ -26,8 +26,12 @@ var (
 	customerRead = rbac.Permission("customer.read", "see customers' contact details", rbac.Columns{Tenant: "tenant", Owner: "account_id"})
 
 	userRead    = rbac.Permission("user.read", "see users and their roles")
-	userCreate  = rbac.Permission("user.create", "create users")
+	userCreate  = rbac.Permission("user.create", "invite users")
+	userSession = rbac.Permission("user.session", "see and end users' sessions")
+	userReset   = rbac.Permission("user.reset", "make users set a new password, and let locked ones in again", rbac.Sensitive)
 	userDisable = rbac.Permission("user.disable", "disable and enable users", rbac.Sensitive)
+	userDelete  = rbac.Permission("user.delete", "delete users", rbac.Sensitive)
+	userActAs   = rbac.Permission("user.act_as", "act as a customer", rbac.Sensitive)
 	roleAssign  = rbac.Permission("role.assign", "give and take roles", rbac.Sensitive)
 
 	securityRead = rbac.Permission("security.read", "see security preferences")
@@ -35,6 +39,10 @@ var (
 	networkRead  = rbac.Permission("network.read", "see network rules")
 	networkEdit  = rbac.Permission("network.edit", "change network rules", rbac.Sensitive)
 	auditRead    = rbac.Permission("audit.read", "read the audit log")
+	mailRead     = rbac.Permission("mail.read", "see the mail that waits or could not be sent")
+	mailEdit     = rbac.Permission("mail.edit", "send mail again or drop it")
+	reportRead   = rbac.Permission("report.read", "see what users reported")
+	reportClose  = rbac.Permission("report.close", "close what users reported")
 
 	retentionRead    = rbac.Permission("retention.read", "see retention policies")
 	retentionPlan    = rbac.Permission("retention.plan", "try a retention policy without deleting")
@@ -48,8 +56,8 @@ func catalog() (*rbac.Catalog, error) {
 		attachmentRead, attachmentAdd,
 		appointmentRead, appointmentBook, appointmentMove, appointmentCancel,
 		customerRead,
-		userRead, userCreate, userDisable, roleAssign,
-		securityRead, securityEdit, networkRead, networkEdit, auditRead,
+		userRead, userCreate, userSession, userReset, userDisable, userDelete, userActAs, roleAssign,
+		securityRead, securityEdit, networkRead, networkEdit, auditRead, mailRead, mailEdit, reportRead, reportClose,
 		retentionRead, retentionPlan, retentionApprove, retentionRun,
 	)
 }

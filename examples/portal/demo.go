@@ -37,7 +37,6 @@ const (
 
 // seed fills a new portal: with a demonstration, or with one administrator who makes the rest.
 func (a *app) seed(ctx context.Context) (accounts []demoAccount, err error) {
-	a.demo, a.outbox.keep = a.cfg.demo, a.cfg.demo
 	file := firstFile
 	if a.demo {
 		file = demoFile
@@ -110,7 +109,7 @@ var demoRoles = []string{"customer", "agent", "supervisor", "privacy-officer", "
 
 var demoOrganisations = []demoOrganisation{
 	{
-		organisation: organisation{Tenant: "noordzee", Name: "Noordzee Clinic", Operator: true},
+		organisation: organisation{Tenant: "noordzee", Name: "Noordzee Clinic", Operator: true, Open: true},
 		names: map[string]string{"customer": "Sanne de Vries", "agent": "Joris Bakker", "supervisor": "Mila Jansen",
 			"privacy-officer": "Ruben Visser", "security-officer": "Fenna Smit", "administrator": "Daan Meijer"},
 		phone: "+31 6 1234 5678", home: "Duinweg 14\n2585 AB Den Haag",

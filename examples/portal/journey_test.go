@@ -88,6 +88,7 @@ func TestPeople(t *testing.T) {
 	person.open("/account")
 	require.Contains(t, person.text(), "End it")
 	person.look("account-own")
+	person.do(chromedp.EmulateMedia(chromedp.EmulatedFeature("prefers-color-scheme", "dark")))
 	person.submit(`form[action$="/revoke"] button`)
 	require.Contains(t, person.text(), "That session was ended")
 	thief.open("/account")
@@ -173,6 +174,8 @@ func TestPeople(t *testing.T) {
 	staff.signIn(p.account("noordzee", "supervisor"))
 	staff.open("/tickets")
 	staff.submit(`main tbody tr:nth-child(1) a`)
+	staff.do(chromedp.Click(chromedp.CSS("summary")))
+	staff.picture("act-as")
 	staff.fill(`form[action$="/act-as"] input[name="reason"]`, "The customer asks what they see")
 	staff.submit(`form[action$="/act-as"] button`)
 	const banner = "You act as Sanne de Vries. Everything is recorded under both names."

@@ -7,12 +7,17 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/portalsec/portalsec/audit"
 	"github.com/portalsec/portalsec/mfa"
 )
 
+const registrationSwitched audit.Kind = "app.registration_switched"
+
 type securityView struct {
 	Policy   mfa.Policy
+	Open     bool
 	MayEdit  bool
+	MayEnd   bool
 	With     int
 	Without  int
 	Settings []setting
@@ -30,6 +35,11 @@ func (a *app) securityPage(w http.ResponseWriter, r *http.Request) error {
 	if v.Policy, err = a.mfa.Policy(ctx, p.Tenant); err != nil {
 		return err
 	}
+	org, err := a.store.organisation(ctx, p.Tenant)
+	if err != nil {
+		return err
+	}
+	v.Open, v.MayEnd = org.Open, a.may(ctx, userReset)
 	accounts, err := a.auth.Accounts(ctx, p.Tenant)
 	if err != nil {
 		return err
@@ -50,7 +60,11 @@ func (a *app) securityPage(w http.ResponseWriter, r *http.Request) error {
 		{"Profile", profile.String() + " of OWASP ASVS 5.0"},
 		{"A session ends when it is not used for", inWords(s.IdleTimeout)},
 		{"A session ends in any case after", inWords(s.AbsoluteTimeout)},
-		{"Shortest password", fmt.Sprintf("%d characters", s.PasswordMinSingle)},
+		{"Sessions of one user", atMost(s.MaxSessions)},
+		{"Shortest password", fmt.Sprintf("%d characters, and none of those that attackers try first", s.PasswordMinSingle)},
+		{"A link to set a new password is good for", inWords(s.ResetLifetime)},
+		{"An invitation is good for", inWords(s.InvitationLifetime)},
+		{"A proof for something sensitive is fresh for", inWords(s.FreshFor)},
 	}
 	return a.render(w, r, http.StatusOK, "security", page{Title: "Security preferences", Data: v})
 }
@@ -71,7 +85,18 @@ func (a *app) saveSecurity(w http.ResponseWriter, r *http.Request) error {
 	if err := a.mfa.SetPolicy(r.Context(), p.Tenant, policy); err != nil {
 		return err
 	}
+	if err := a.store.setOpen(r.Context(), p.Tenant, r.PostFormValue("open") == "on",
+		a.recording(r.Context(), registrationSwitched, "organisation", p.Tenant, p.ID)); err != nil {
+		return err
+	}
 	return done(w, r, "/admin/security", "saved")
+}
+
+func atMost(n int) string {
+	if n == 0 {
+		return "any number"
+	}
+	return fmt.Sprintf("at most %d at once", n)
 }
 
 // inWords writes a time span of whole minutes or hours.

@@ -9,6 +9,8 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/portalsec/portalsec"
@@ -16,10 +18,14 @@ import (
 )
 
 //go:embed schema.sql
-var schema string
+var schema1 string
 
-// schemaVersion is the version of the portal's own tables, kept in SQLite's user_version.
-const schemaVersion = 1
+//go:embed schema_2.sql
+var schema2 string
+
+// schemas make the portal's own tables, one after the other; how many of them were run is kept in SQLite's
+// user_version.
+var schemas = []string{schema1, schema2}
 
 // errNotFound says that there is no such record. It looks the same as one in another organisation.
 var errNotFound = errors.New("not found")
@@ -43,15 +49,15 @@ func newStore(ctx context.Context, db *sql.DB, ring *crypto.Keyring, files *cryp
 		return nil, fmt.Errorf("database: %w", err)
 	}
 	switch {
-	case have > schemaVersion:
-		return nil, fmt.Errorf("the database was made by a newer version of the portal (schema %d, this program knows %d): upgrade the program", have, schemaVersion)
-	case have < schemaVersion:
+	case have > len(schemas):
+		return nil, fmt.Errorf("the database was made by a newer version of the portal (schema %d, this program knows %d): upgrade the program", have, len(schemas))
+	case have < len(schemas):
 		tx, err := db.BeginTx(ctx, nil)
 		if err != nil {
 			return nil, fmt.Errorf("database: %w", err)
 		}
 		defer tx.Rollback()
-		if _, err := tx.ExecContext(ctx, schema+fmt.Sprintf("PRAGMA user_version = %d;", schemaVersion)); err != nil {
+		if _, err := tx.ExecContext(ctx, strings.Join(schemas[have:], "\n")+fmt.Sprintf("PRAGMA user_version = %d;", len(schemas))); err != nil {
 			return nil, fmt.Errorf("database: %w", err)
 		}
 		if err := tx.Commit(); err != nil {
@@ -78,21 +84,22 @@ func newID() string { return rand.Text() }
 type organisation struct {
 	Tenant, Name string
 	Operator     bool // runs the portal
+	Open         bool // visitors may register as its customers
 }
 
 func (s *store) addOrganisation(ctx context.Context, o organisation) error {
-	_, err := s.db.ExecContext(ctx, `INSERT INTO portal_organisation (tenant, name, operator) VALUES (?, ?, ?)`, o.Tenant, o.Name, o.Operator)
+	_, err := s.db.ExecContext(ctx, `INSERT INTO portal_organisation (tenant, name, operator, open) VALUES (?, ?, ?, ?)`, o.Tenant, o.Name, o.Operator, o.Open)
 	return err
 }
 
 func (s *store) organisation(ctx context.Context, tenant string) (organisation, error) {
 	o := organisation{Tenant: tenant}
-	err := s.db.QueryRowContext(ctx, `SELECT name, operator FROM portal_organisation WHERE tenant = ?`, tenant).Scan(&o.Name, &o.Operator)
+	err := s.db.QueryRowContext(ctx, `SELECT name, operator, open FROM portal_organisation WHERE tenant = ?`, tenant).Scan(&o.Name, &o.Operator, &o.Open)
 	return o, notFound(err)
 }
 
 func (s *store) organisations(ctx context.Context) ([]organisation, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT tenant, name, operator FROM portal_organisation ORDER BY tenant`)
+	rows, err := s.db.QueryContext(ctx, `SELECT tenant, name, operator, open FROM portal_organisation ORDER BY tenant`)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +107,7 @@ func (s *store) organisations(ctx context.Context) ([]organisation, error) {
 	var list []organisation
 	for rows.Next() {
 		var o organisation
-		if err := rows.Scan(&o.Tenant, &o.Name, &o.Operator); err != nil {
+		if err := rows.Scan(&o.Tenant, &o.Name, &o.Operator, &o.Open); err != nil {
 			return nil, err
 		}
 		list = append(list, o)
@@ -108,11 +115,25 @@ func (s *store) organisations(ctx context.Context) ([]organisation, error) {
 	return list, rows.Err()
 }
 
-// demo tells whether the portal is a demonstration; it stays what it was made as.
-func (s *store) demo(ctx context.Context) (demo bool, err error) {
+// openForRegistration gives the organisations as whose customers visitors may register.
+func (s *store) openForRegistration(ctx context.Context) ([]organisation, error) {
+	all, err := s.organisations(ctx)
+	return slices.DeleteFunc(all, func(o organisation) bool { return !o.Open }), err
+}
+
+func (s *store) setOpen(ctx context.Context, tenant string, open bool, record func() error) error {
+	return s.change(ctx, record, func(tx *sql.Tx) error {
+		_, err := tx.ExecContext(ctx, `UPDATE portal_organisation SET open = ? WHERE tenant = ?`, open, tenant)
+		return err
+	})
+}
+
+// demo tells whether the portal is a demonstration; it stays what it was made as. At the first start it becomes what
+// is asked for.
+func (s *store) demo(ctx context.Context, asked bool) (demo bool, err error) {
 	err = s.db.QueryRowContext(ctx, `SELECT demo FROM portal_setting`).Scan(&demo)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = nil // the first start
+		return asked, nil
 	}
 	return demo, err
 }
@@ -184,6 +205,11 @@ func (s *store) setContact(ctx context.Context, tenant, account string, c contac
 			WHERE portal_contact.tenant = excluded.tenant`, account, tenant, phone, address)
 		return err
 	})
+}
+
+func (s *store) deleteContact(ctx context.Context, tenant, account string) error {
+	_, err := s.db.ExecContext(ctx, `DELETE FROM portal_contact WHERE account_id = ? AND tenant = ?`, account, tenant)
+	return err
 }
 
 // open opens a sealed value that is text.

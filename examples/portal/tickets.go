@@ -226,7 +226,7 @@ type ticketView struct {
 	Files                                    []attachment
 	Customer                                 auth.Account
 	Contact                                  contact
-	ShowCustomer                             bool
+	ShowCustomer, MayActAs                   bool
 	Reply                                    string // typed and not sent yet
 	MayReply, MayAttach, MayClose, MayDelete bool
 }
@@ -274,6 +274,7 @@ func (a *app) showTicket(w http.ResponseWriter, r *http.Request, status int, t t
 		if v.Contact, err = a.store.contact(ctx, t.Tenant, t.Customer); err != nil {
 			return err
 		}
+		v.MayActAs = v.Customer.ID != "" && a.may(ctx, userActAs)
 	}
 	return a.render(w, r, status, "ticket", page{Title: t.Subject, Error: mistake, Data: v})
 }
@@ -298,9 +299,8 @@ func (a *app) replyTicket(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if p.ID != t.Customer {
-		if customer, err := a.auth.Account(ctx, t.Customer); err == nil {
-			a.outbox.send(mail{To: customer.Email, Subject: "There is a reply to your ticket",
-				Text: "Sign in to read it: " + a.link("/tickets/"+t.ID)})
+		if err := a.notify(ctx, ticketAnswered, t.Customer, "/tickets/"+t.ID); err != nil {
+			return err
 		}
 	}
 	return done(w, r, "/tickets/"+t.ID, "replied")

@@ -9,7 +9,6 @@ import (
 
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/auth"
-	"github.com/portalsec/portalsec/auth/password"
 	"github.com/portalsec/portalsec/rbac"
 )
 
@@ -41,6 +40,8 @@ type usersView struct {
 	Roles                            []rbac.RoleInfo
 	MayCreate, MayAssign, MayDisable bool
 	Email, Name                      string
+	Mail                             bool
+	Languages                        []tongue
 }
 
 func (a *app) usersPage(w http.ResponseWriter, r *http.Request) error {
@@ -57,7 +58,8 @@ func (a *app) showUsers(w http.ResponseWriter, r *http.Request, status int, mist
 	if err != nil {
 		return err
 	}
-	v := usersView{Roles: a.roles.RoleNames(), MayCreate: a.may(ctx, userCreate), MayAssign: a.may(ctx, roleAssign), MayDisable: a.may(ctx, userDisable)}
+	v := usersView{Roles: a.roles.RoleNames(), MayCreate: a.may(ctx, userCreate), MayAssign: a.may(ctx, roleAssign), MayDisable: a.may(ctx, userDisable),
+		Mail: a.mails(), Languages: languages}
 	if mistake != "" {
 		v.Email, v.Name = r.PostFormValue("email"), r.PostFormValue("name")
 	}
@@ -94,8 +96,13 @@ func (a *app) createUser(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return mistake(err, func(status int, text string) error { return a.showUsers(w, r, status, text) })
 	}
-	first := password.Generate()
-	_, err = a.auth.CreateAccount(ctx, auth.NewAccount{Tenant: p.Tenant, Email: email, Name: name, Password: first})
+	invited := auth.NewInvitation{Tenant: p.Tenant, Email: email, Name: name, Lang: r.PostFormValue("lang")}
+	var link string
+	if a.mails() {
+		_, err = a.auth.Invite(ctx, invited)
+	} else {
+		_, link, err = a.auth.InviteByHand(ctx, invited)
+	}
 	switch {
 	case errors.Is(err, auth.ErrEmail):
 		return a.showUsers(w, r, http.StatusUnprocessableEntity, "That is not an e-mail address.")
@@ -104,13 +111,11 @@ func (a *app) createUser(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return err
 	}
-	if !a.outbox.keep {
-		// Without mail the administrator hands it over; the user changes it under My account.
-		return a.render(w, r, http.StatusOK, "first_password", page{Title: "The user was created", Data: struct{ Email, Password string }{email, first}})
+	if link != "" {
+		// Without mail the administrator hands it over, once.
+		return a.render(w, r, http.StatusOK, "invitation", page{Title: "The user was made", Data: struct{ Email, Link string }{email, link}})
 	}
-	a.outbox.send(mail{To: email, Subject: "Your account for the portal",
-		Text: "An account was made for you.\nSign in at " + a.link("/login") + "\nYour first password: " + first + "\nPlease change it under My account."})
-	return done(w, r, "/admin/users", "created")
+	return done(w, r, "/admin/users", "invited")
 }
 
 // userOf gives the account in the path; it must be one of the organisation.

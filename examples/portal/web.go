@@ -55,6 +55,7 @@ var templateFuncs = template.FuncMap{
 	},
 	"stamp":   func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 	"size":    formatSize,
+	"tongues": func() []tongue { return languages },
 	"initial": func(s string) string { r := []rune(s + "?"); return strings.ToUpper(string(r[:1])) },
 	"title": func(s string) string {
 		return strings.ToUpper(s[:min(1, len(s))]) + strings.ReplaceAll(s[min(1, len(s)):], "-", " ")
@@ -100,7 +101,9 @@ type page struct {
 	Demo  bool
 	// Who is signed in; nil for a visitor.
 	Who *who
-	Nav []navItem
+	// Acting is the name of the user as whom a member of staff acts; empty when nobody does.
+	Acting string
+	Nav    []navItem
 	// Error is a mistake of the visitor, Notice a thing done.
 	Error, Notice string
 	Data          any
@@ -127,6 +130,8 @@ var menu = []struct {
 	{"/tickets", "Tickets", ticketRead, false},
 	{"/appointments", "Appointments", appointmentRead, false},
 	{"/admin/users", "Users and roles", userRead, true},
+	{"/admin/reports", "Reports", reportRead, true},
+	{"/admin/mail", "Outgoing mail", mailRead, true},
 	{"/admin/security", "Security preferences", securityRead, true},
 	{"/admin/network", "Network rules", networkRead, true},
 	{"/admin/audit", "Audit log", auditRead, true},
@@ -150,8 +155,11 @@ func (a *app) render(w http.ResponseWriter, r *http.Request, status int, name st
 			return err
 		}
 		p.Who = &who{Name: account.Name, Organisation: org.Name, Roles: principal.Roles}
+		if principal.Impersonator != "" {
+			p.Acting = account.Name
+		}
 		for _, m := range menu {
-			if a.may(r.Context(), m.perm) && (org.Operator || m.perm != networkRead) {
+			if a.may(r.Context(), m.perm) && (org.Operator || m.perm != networkRead && m.perm != mailRead) {
 				p.Nav = append(p.Nav, navItem{m.path, m.text, strings.HasPrefix(r.URL.Path, m.path), m.admin})
 			}
 		}
@@ -191,9 +199,25 @@ var notices = map[string]string{
 	"cancelled": "The appointment was cancelled.",
 	"saved":     "Saved.",
 	"revoked":   "That session was ended.",
+	"others":    "All other sessions were ended.",
+	"stopped":   "You act as yourself again.",
+	"mailed":    "A mail is on its way to the address that you gave. Follow the link in it to go on.",
+	"asked":     "If there is an account with this address, a mail is on its way.",
+	"welcome":   "Your password is set. Please sign in.",
+	"resetDone": "Your new password is set, and the account was signed out everywhere. Please sign in.",
+	"newEmail":  "A mail is on its way to the new address. The change is made when you follow the link in it.",
+	"email":     "The new address is in use. Please sign in with it.",
+	"notme":     "Thank you. The account is locked, and a mail with a link to choose a new password is on its way.",
 	"factor":    "The second factor was removed.",
 	"password":  "Your password was changed. Your other sessions were ended.",
-	"created":   "The user was created. The first password is on its way by mail.",
+	"invited":   "The user was made, and an invitation is on its way by mail.",
+	"ended":     "The sessions were ended.",
+	"resetBy":   "The password is gone. A link to set a new one is on its way by mail.",
+	"unlocked":  "The account is open again.",
+	"userGone":  "The user was deleted.",
+	"report":    "The report is closed.",
+	"queued":    "The mail is tried again now.",
+	"dropped":   "The mail was dropped.",
 	"roles":     "The roles were changed.",
 	"disabled":  "The user was disabled and signed out everywhere.",
 	"enabled":   "The user can sign in again.",
@@ -255,7 +279,10 @@ func (a *app) forms(next http.Handler) http.Handler {
 func (a *app) answer(w http.ResponseWriter, r *http.Request, err error) {
 	var p problem
 	var tooLarge *http.MaxBytesError
+	var old *auth.ProofNeededError
 	switch {
+	case errors.As(err, &old):
+		a.roles.Deny(w, r, &rbac.Challenge{Fresh: old.MaxAge})
 	case errors.As(err, &p):
 		a.deny(w, r, portalsec.Denial{Status: p.status, Code: "invalid", Detail: p.text})
 	case errors.As(err, &tooLarge):
@@ -266,6 +293,10 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, err error) {
 	case isRoleDenial(err):
 		a.roles.Deny(w, r, err)
 	default:
+		if d, ok := refusal(err); ok {
+			a.deny(w, r, d)
+			return
+		}
 		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "route", r.Pattern, "error", err)
 		a.deny(w, r, portalsec.Denial{Status: http.StatusInternalServerError, Code: "internal",
 			Detail: "Something went wrong on our side. It was logged; please try again."})
@@ -384,6 +415,7 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 		return problem{http.StatusUnsupportedMediaType, "Send application/json."}
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxForm))
+	d.DisallowUnknownFields() // a misspelt member must not pass for one that was left out
 	err := d.Decode(v)
 	if err == nil && d.Decode(&struct{}{}) != io.EOF {
 		err = errors.New("trailing data")

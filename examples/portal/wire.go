@@ -16,9 +16,11 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/redis/go-redis/v9"
 	_ "modernc.org/sqlite"
 
 	"github.com/portalsec/portalsec"
+	"github.com/portalsec/portalsec/adapters/redisstore"
 	"github.com/portalsec/portalsec/adapters/sqlstore"
 	"github.com/portalsec/portalsec/audit"
 	"github.com/portalsec/portalsec/audit/ledger"
@@ -30,6 +32,7 @@ import (
 	"github.com/portalsec/portalsec/ipfilter"
 	"github.com/portalsec/portalsec/ipfilter/clientip"
 	"github.com/portalsec/portalsec/mfa"
+	"github.com/portalsec/portalsec/outbox"
 	"github.com/portalsec/portalsec/rbac"
 	"github.com/portalsec/portalsec/retention"
 )
@@ -47,6 +50,7 @@ type inputs struct {
 	retention   []retention.Policy
 	countries   *ipfilter.CountryDB // nil without one
 	clients     clientip.Config
+	mail        portalsec.Sender // nil without a mail server
 	permissions *rbac.Catalog
 	pages       map[string]*template.Template
 }
@@ -81,6 +85,11 @@ func readInputs(cfg config) (in inputs, err error) {
 			return in, fmt.Errorf("-country-db: %w", err)
 		}
 	}
+	if cfg.smtp != nil {
+		if in.mail, err = mailServer(cfg); err != nil {
+			return in, fmt.Errorf("-smtp: %w", err)
+		}
+	}
 	if len(cfg.proxies) > 0 {
 		in.clients = clientip.Config{Source: clientip.XForwardedFor, Trusted: cfg.proxies}
 	}
@@ -113,8 +122,10 @@ type app struct {
 	// policyTenant tells which organisation a retention policy is of.
 	policyTenant map[string]string
 
-	store  *store
-	outbox *outbox
+	store   *store
+	outbox  *outbox.Outbox
+	sender  portalsec.Sender // nil when the portal has no mail server
+	mailbox *mailbox         // what a demonstration has sent; nil elsewhere
 
 	gets    *http.ServeMux // the pages that can be opened by their address
 	closers []func() error
@@ -140,7 +151,7 @@ func (a *app) close() error {
 // it, may they, from where, and for how long.
 func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app, err error) {
 	a := &app{cfg: cfg, log: log, pages: in.pages, countries: in.countries,
-		ledgerDir: filepath.Join(cfg.data, "audit"), outbox: &outbox{log: log}}
+		ledgerDir: filepath.Join(cfg.data, "audit")}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, a.close())
@@ -186,10 +197,37 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 	if a.store, err = newStore(ctx, db, ring, ring.Files(folder)); err != nil {
 		return nil, fmt.Errorf("-db %s: %w", cfg.dbFile, err)
 	}
-	if a.demo, err = a.store.demo(ctx); err != nil {
+	if a.demo, err = a.store.demo(ctx, cfg.demo); err != nil {
 		return nil, fmt.Errorf("-db %s: %w", cfg.dbFile, err)
 	}
-	a.outbox.keep = a.demo
+
+	// Mail waits in the outbox until the mail server has taken it.
+	if a.outbox, err = outbox.New(outbox.Config{
+		Store: tables.Outbox(), Sealer: ring.Field("outbox", "letter"), Audit: a.audit, Logger: log,
+	}); err != nil {
+		return nil, err
+	}
+	var mailer portalsec.Mailer
+	switch {
+	case a.demo:
+		a.mailbox = &mailbox{}
+		a.sender, mailer = a.mailbox, a.outbox
+	case in.mail != nil:
+		a.sender, mailer = in.mail, a.outbox
+	}
+
+	// Sessions and attempts are in the database, or on a Redis server that several processes share.
+	var sessions session.Store = tables.Sessions()
+	var attempts throttle.Store = tables.Attempts()
+	if cfg.redis != nil {
+		client := redis.NewClient(cfg.redis)
+		a.closers = append(a.closers, client.Close)
+		shared, err := redisstore.New(ctx, client, redisstore.Config{})
+		if err != nil {
+			return nil, fmt.Errorf("-redis: %w", err)
+		}
+		sessions, attempts = shared.Sessions(), shared.Attempts()
+	}
 
 	// Roles, the second factor, and the login that asks both.
 	if a.roles, err = rbac.Open(ctx, in.permissions, rbac.Config{
@@ -200,12 +238,15 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 	}
 	if a.mfa, err = mfa.New(mfa.Config{
 		Store: tables.Factors(), Sealer: ring.Field("mfa", "secret"), Issuer: "Portal", Profile: profile,
+		Frozen: func(ctx context.Context, tenant, user string) (bool, error) {
+			return a.auth.FactorsFrozen(ctx, tenant, user)
+		},
 		Audit: a.audit, Deny: a.deny, EnrolPath: "/enrol", Exempt: []string{"/confirm", "/logout", "/api/logout", "/api/enrol", "/api/mfa", "/static/"},
 	}); err != nil {
 		return nil, err
 	}
 	if a.sessions, err = session.New(session.Config{
-		Store: tables.Sessions(), Profile: profile, Sealer: ring.Field("session", "where"),
+		Store: sessions, Profile: profile, Sealer: ring.Field("session", "where"),
 		InsecureCookie: cfg.publicURL.Scheme == "http", Audit: a.audit,
 	}); err != nil {
 		return nil, err
@@ -222,14 +263,15 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 	if err != nil {
 		return nil, err
 	}
-	if a.attempts, err = throttle.New(throttle.Config{Store: tables.Attempts(), Key: throttleKey}); err != nil {
+	if a.attempts, err = throttle.New(throttle.Config{Store: attempts, Key: throttleKey}); err != nil {
 		return nil, err
 	}
 	if a.auth, err = auth.New(auth.Config{
-		Accounts: tables.Accounts(), Pending: tables.PendingLogins(),
+		Accounts: tables.Accounts(), OneTime: tables.OneTime(), Level: profile,
 		Profile: ring.Field("account", "profile", crypto.WithIndex(crypto.NormaliseEmail)),
 		Hasher:  hasher, Policy: rules, Sessions: a.sessions, Throttle: a.attempts,
-		Roles: a.roles, SecondFactor: a.mfa, Audit: a.audit, Deny: a.deny, SignInPath: "/login",
+		Roles: a.roles, SecondFactor: a.mfa, Audit: a.audit, Deny: a.deny, SignInPath: "/login", StepUpPath: "/confirm",
+		Mail: mailer, PublicURL: cfg.publicURL, PortalName: "Support and appointments", Incidents: a,
 	}); err != nil {
 		return nil, err
 	}
@@ -270,7 +312,7 @@ func (a *app) prune(ctx context.Context) {
 	defer hourly.Stop()
 	for {
 		for name, prune := range map[string]func(context.Context) (int64, error){
-			"sessions": a.sessions.Prune, "logins": a.auth.Prune, "attempts": a.attempts.Prune,
+			"sessions": a.sessions.Prune, "logins": a.auth.Prune, "attempts": a.attempts.Prune, "mail": a.outbox.Prune,
 		} {
 			if _, err := prune(ctx); err != nil && ctx.Err() == nil {
 				a.log.Error("pruning failed", "what", name, "error", err)
