@@ -176,7 +176,7 @@ func New(c Config) (*Manager, error) {
 func (m *Manager) InsecureCookie() bool { return m.cookie.Insecure }
 
 // now gives the time in whole microseconds, so that every store gives back the time that it was given.
-func (m *Manager) now() time.Time { return m.clock.Now().Truncate(time.Microsecond) }
+func (m *Manager) now() time.Time { return time.UnixMicro(m.clock.Now().UnixMicro()).UTC() }
 
 // client is where a session was started.
 type client struct {

@@ -13,7 +13,8 @@ import (
 // Hash is the SHA-256 of a session's token.
 type Hash [sha256.Size]byte
 
-// Record is a session as it is stored. Its times are in UTC and whole microseconds.
+// Record is a session as it is stored. Its times are in UTC and whole microseconds, its texts are UTF-8 without NUL and
+// compared byte by byte: case and white space at the end count.
 type Record struct {
 	// Token is the hash of the present token, unique among sessions.
 	Token Hash
@@ -55,7 +56,8 @@ type Touch struct {
 //
 // Every method is one atomic act, safe for several goroutines and processes: it takes effect wholly or, when
 // it returns an error, not at all, and each later call in any process sees it. It returns an error when ctx
-// has ended, and reads no clock of its own. Slices that it is given or gives are never shared with it.
+// has ended, and reads no clock of its own. It shares no Factors with its callers. Client and Data it may share, because
+// nobody changes their bytes once they were handed over.
 //
 // A suggested table: token_hash (32 bytes, primary key), id (unique), tenant and user_id (indexed together),
 // impersonator (indexed with tenant), stamp, factors (JSON), client, data, and the four times in microseconds;

@@ -19,11 +19,14 @@ import (
 // Length is the number of characters of a token.
 const Length = 43
 
+// encoding is strict, so that one token has one spelling. It is kept because Strict copies its tables.
+var encoding = base64.RawURLEncoding.Strict()
+
 // New gives a fresh token and its hash.
 func New() (text string, hash [sha256.Size]byte) {
 	var b [32]byte
 	rand.Read(b[:]) // never fails: it ends the process rather than return an error
-	return base64.RawURLEncoding.EncodeToString(b[:]), sha256.Sum256(b[:])
+	return encoding.EncodeToString(b[:]), sha256.Sum256(b[:])
 }
 
 // Parse gives the hash of a token, and false for what cannot be one.
@@ -32,8 +35,8 @@ func Parse(text string) (hash [sha256.Size]byte, ok bool) {
 		return hash, false
 	}
 	var b [33]byte
-	// Strict, so that one token has one spelling. The decoder skips line breaks, which shorten the result.
-	n, err := base64.RawURLEncoding.Strict().Decode(b[:], []byte(text))
+	// The decoder skips line breaks, which shorten the result.
+	n, err := encoding.Decode(b[:], []byte(text))
 	if err != nil || n != 32 {
 		return hash, false
 	}
@@ -49,25 +52,30 @@ type Cookie struct {
 	Insecure bool
 }
 
+// hostPrefix keeps browsers from sending a cookie that another host or a plain HTTP page set (RFC 6265bis section
+// 4.1.3.2).
+const hostPrefix = "__Host-"
+
 // FullName gives the name as it is sent.
 func (c Cookie) FullName() string {
 	if c.Insecure {
 		return c.Name
 	}
-	return "__Host-" + c.Name
+	return hostPrefix + c.Name
 }
 
 // Read gives the cookie's value, and whether the request carries it exactly once. Two of one name mean that
 // somebody planted one, and there is no telling which. The header is read by hand because net/http drops a
 // cookie that it cannot parse, and a dropped one must count.
 func (c Cookie) Read(r *http.Request) (value string, ok bool) {
-	name := c.FullName()
 	found := 0
 	for _, line := range r.Header["Cookie"] {
-		for part := range strings.SplitSeq(line, ";") {
-			n, v, _ := strings.Cut(part, "=")
-			if strings.Trim(n, " \t") == name {
-				value = strings.Trim(v, " \t")
+		for more := true; more; {
+			var part string
+			part, line, more = strings.Cut(line, ";")
+			name, v, _ := strings.Cut(part, "=")
+			if c.is(trim(name)) {
+				value = trim(v)
 				found++
 			}
 		}
@@ -76,6 +84,26 @@ func (c Cookie) Read(r *http.Request) (value string, ok bool) {
 		return "", false
 	}
 	return value, true
+}
+
+// is tells whether a cookie is called name, as FullName would, without building a string for each request.
+func (c Cookie) is(name string) bool {
+	if c.Insecure {
+		return name == c.Name
+	}
+	rest, ok := strings.CutPrefix(name, hostPrefix)
+	return ok && rest == c.Name
+}
+
+// trim removes white space as RFC 6265 section 5.4 knows it.
+func trim(s string) string {
+	for s != "" && (s[0] == ' ' || s[0] == '\t') {
+		s = s[1:]
+	}
+	for s != "" && (s[len(s)-1] == ' ' || s[len(s)-1] == '\t') {
+		s = s[:len(s)-1]
+	}
+	return s
 }
 
 // Set sends the cookie, and forbids that the response be cached. The browser keeps it for maxAge, or until it

@@ -3,150 +3,83 @@
 package sessiontest_test
 
 import (
-	"context"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/portalsec/portalsec/auth/session"
 	"github.com/portalsec/portalsec/auth/session/sessiontest"
+	"github.com/stretchr/testify/require"
 )
 
-// broken are stores with one mistake each. The kit must find every one.
-var broken = map[string]func(*session.Memory) session.Store{
-	"touch writes back what it read":      func(m *session.Memory) session.Store { return writesBack{m} },
-	"touch knows no end":                  func(m *session.Memory) session.Store { return endless{m} },
-	"rotate adds and leaves the old":      func(m *session.Memory) session.Store { return leavesOld{m} },
-	"rotate looks before it writes":       func(m *session.Memory) session.Store { return looksFirst{m} },
-	"create looks at the version first":   func(m *session.Memory) session.Store { return staleCreate{m} },
-	"bump removes and counts nothing up":  func(m *session.Memory) session.Store { return noVersion{m} },
-	"delete does not ask whose it is":     func(m *session.Memory) session.Store { return anybodys{m} },
-	"tenants are compared by their start": func(m *session.Memory) session.Store { return byPrefix{m} },
+// faults are mistakes that a store can make, and the subtest that must find each.
+var faults = map[string]string{
+	"touch writes back what it read":         "touch brings no session back",
+	"touch knows no idle end":                "touch finds no session that is over",
+	"touch knows no end":                     "touch finds no session that is over",
+	"touch sets LastSeen back":               "touch never sets LastSeen back",
+	"touch decides on what it read":          "clocks that differ by minutes set LastSeen back at no time",
+	"touch always writes":                    "touch writes LastSeen when it is before WriteBefore",
+	"rotate leaves the old token":            "rotate kills the old token at once",
+	"rotate looks before it writes":          "of concurrent rotations exactly one succeeds",
+	"rotate forgets the stamp":               "rotate sets token, stamp, factors, AuthTime and LastSeen and nothing else",
+	"rotate writes the whole record":         "rotate sets token, stamp, factors, AuthTime and LastSeen and nothing else",
+	"rotate writes back what it read":        "rotate brings no session back",
+	"create looks at the version first":      "no session created with an old version outlives a bump",
+	"create ignores the version":             "create adds nothing when the version has risen",
+	"bump removes before it counts":          "no session created with an old version outlives a bump",
+	"bump counts what it read":               "concurrent bumps are all counted",
+	"bump without sessions counts nothing":   "bump raises the version also without sessions",
+	"bump forgets impersonations":            "bump removes the sessions in which the user acts as somebody else",
+	"bump ends impersonations everywhere":    "bump removes the sessions in which the user acts as somebody else",
+	"bump spares nothing":                    "bump removes all sessions of the user but one",
+	"delete does not ask whose it is":        "delete removes the session of that user only",
+	"data is set whatever it was":            "data is replaced only when it is the old",
+	"data is compared first and set later":   "concurrent changes of data are not lost",
+	"data counts as set without session":     "there is no data without a session",
+	"data writes back what it read":          "setting data brings no session back",
+	"empty data is not nil":                  "data is replaced only when it is the old",
+	"tenants are compared by their start":    "delete tenant leaves other tenants alone",
+	"names are compared without case":        "names are compared byte by byte",
+	"names are compared without their end":   "names are compared byte by byte",
+	"tenant and user run into one another":   "names are compared byte by byte",
+	"list is by ID":                          "list gives all sessions of the user, oldest first",
+	"list leaves out what is over":           "list gives all sessions of the user, oldest first",
+	"prune forgets the idle":                 "prune removes the sessions that are over",
+	"factors are shared":                     "factors are not shared with the caller",
+	"the context is ignored":                 "an act under an ended context does nothing",
+	"times are in whole milliseconds":        "a created session is found whole",
+	"unknown users get a version each time":  "an unknown user has a version of at least 1, twice the same",
+	"the token is compared by its beginning": "touch finds no unknown token",
 }
 
-// latency is a round trip to a server: the window of a race.
-func latency() { time.Sleep(time.Millisecond) }
+const variable = "PORTALSEC_SESSIONTEST_FAULT"
 
-type writesBack struct{ *session.Memory }
-
-func (s writesBack) TouchSession(ctx context.Context, h session.Hash, t session.Touch) (session.Record, error) {
-	never := t
-	never.WriteBefore = time.Time{}
-	r, err := s.Memory.TouchSession(ctx, h, never)
-	if err != nil || !r.LastSeen.Before(t.WriteBefore) || !r.LastSeen.Before(t.Now) {
-		return r, err
-	}
-	latency()
-	r.LastSeen = t.Now
-	return r, s.Memory.CreateSession(ctx, r, 1)
-}
-
-type endless struct{ *session.Memory }
-
-func (s endless) TouchSession(ctx context.Context, h session.Hash, t session.Touch) (session.Record, error) {
-	t.AliveAfter = time.Time{}
-	return s.Memory.TouchSession(ctx, h, t)
-}
-
-type leavesOld struct{ *session.Memory }
-
-func (s leavesOld) RotateSession(ctx context.Context, old session.Hash, next session.Record) error {
-	r, err := s.get(ctx, old)
-	if err != nil {
-		return err
-	}
-	r.Token, r.Factors, r.AuthTime, r.LastSeen = next.Token, next.Factors, next.AuthTime, next.LastSeen
-	v, _ := s.UserVersion(ctx, r.Tenant, r.User)
-	return s.CreateSession(ctx, r, v)
-}
-
-func (s leavesOld) get(ctx context.Context, h session.Hash) (session.Record, error) {
-	return s.TouchSession(ctx, h, session.Touch{})
-}
-
-type looksFirst struct{ *session.Memory }
-
-func (s looksFirst) RotateSession(ctx context.Context, old session.Hash, next session.Record) error {
-	r, err := s.TouchSession(ctx, old, session.Touch{})
-	if err != nil {
-		return err
-	}
-	latency()
-	if _, err := s.DeleteSession(ctx, r.Tenant, r.User, r.ID); err != nil {
-		return err
-	}
-	r.Token, r.Factors, r.AuthTime, r.LastSeen = next.Token, next.Factors, next.AuthTime, next.LastSeen
-	v, _ := s.UserVersion(ctx, r.Tenant, r.User)
-	return s.CreateSession(ctx, r, v)
-}
-
-type staleCreate struct{ *session.Memory }
-
-func (s staleCreate) CreateSession(ctx context.Context, r session.Record, version int64) error {
-	present, err := s.UserVersion(ctx, r.Tenant, r.User)
-	if err != nil {
-		return err
-	}
-	if present != version {
-		return session.ErrNoSession
-	}
-	latency()
-	present, _ = s.UserVersion(ctx, r.Tenant, r.User)
-	return s.Memory.CreateSession(ctx, r, present)
-}
-
-type noVersion struct{ *session.Memory }
-
-func (s noVersion) UserVersion(ctx context.Context, _, _ string) (int64, error) { return 1, ctx.Err() }
-
-type anybodys struct{ *session.Memory }
-
-func (s anybodys) DeleteSession(ctx context.Context, tenant, user, id string) (bool, error) {
-	for _, u := range []string{user, "ann", "bob"} {
-		if ok, err := s.Memory.DeleteSession(ctx, tenant, u, id); ok || err != nil {
-			return ok, err
-		}
-	}
-	return false, nil
-}
-
-type byPrefix struct{ *session.Memory }
-
-func (s byPrefix) DeleteTenant(ctx context.Context, tenant string) (int, error) {
-	n, err := s.Memory.DeleteTenant(ctx, tenant)
-	more, _ := s.Memory.DeleteTenant(ctx, tenant+"/berlin")
-	return n + more, err
-}
-
-const variable = "PORTALSEC_BROKEN_STORE"
-
-// TestKitFindsBrokenStores runs the kit on each of them in a process of its own, where it must fail.
-func TestKitFindsBrokenStores(t *testing.T) {
+// TestKitFindsFaults runs the kit on each of them in a process of its own, where it must fail.
+func TestKitFindsFaults(t *testing.T) {
 	t.Parallel()
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name := range broken {
-		t.Run(name, func(t *testing.T) {
+	require.NoError(t, err)
+	for _, fault := range slices.Sorted(maps.Keys(faults)) {
+		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestBrokenStore$")
-			cmd.Env = append(os.Environ(), variable+"="+name)
+			finder := strings.ReplaceAll(faults[fault], " ", "_")
+			cmd := exec.CommandContext(t.Context(), self, "-test.run=^TestFaultyStore$/^"+finder+"$", "-test.count=1", "-test.short")
+			cmd.Env = append(os.Environ(), variable+"="+fault)
 			out, err := cmd.CombinedOutput()
-			if err == nil || !strings.Contains(string(out), "--- FAIL: TestBrokenStore/") {
-				t.Errorf("the kit found nothing: %v\n%s", err, out)
-			}
+			var exit *exec.ExitError
+			require.ErrorAs(t, err, &exit, "the kit passes a store in which %s", fault)
+			require.Contains(t, string(out), "--- FAIL: TestFaultyStore/"+finder)
+			require.NotContains(t, string(out), "panic:")
 		})
 	}
 }
 
-// TestBrokenStore is what TestKitFindsBrokenStores runs.
-func TestBrokenStore(t *testing.T) {
-	b, ok := broken[os.Getenv(variable)]
-	if !ok {
-		t.Skip("run by TestKitFindsBrokenStores")
-	}
-	sessiontest.Run(t, func(*testing.T) session.Store { return b(session.NewMemory()) })
+// TestFaultyStore is what TestKitFindsFaults runs. By itself it shows that the store without a fault passes.
+func TestFaultyStore(t *testing.T) {
+	t.Parallel()
+	sessiontest.Run(t, func(*testing.T) session.Store { return newPlain(os.Getenv(variable)) })
 }
