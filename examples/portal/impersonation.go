@@ -23,8 +23,8 @@ func userOnly(h handler) handler {
 // stopImpersonating gives who acts as somebody else back their own session.
 func (a *app) stopImpersonating(w http.ResponseWriter, r *http.Request) error {
 	if _, err := a.auth.StopImpersonating(r.Context(), w, r); err != nil {
-		if errors.Is(err, auth.ErrNoSession) {
-			http.Redirect(w, r, "/login", http.StatusSeeOther)
+		if errors.Is(err, auth.ErrNoSession) { // nobody is acted for any more
+			http.Redirect(w, r, "/", http.StatusSeeOther)
 			return nil
 		}
 		return err

@@ -3,9 +3,11 @@
 package main_test
 
 import (
+	"fmt"
 	"path/filepath"
 	"testing"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
@@ -37,11 +39,38 @@ func (v *visitor) narrow(name string) {
 	v.do(chromedp.EmulateViewport(1200, 900))
 }
 
-// look takes pictures of a page, wide and narrow, and looks for labels that are missing.
+// scheme has the pages shown in the light or the dark colours.
+func (v *visitor) scheme(name string) {
+	v.t.Helper()
+	ctx, stop := v.soon()
+	defer stop()
+	_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: name}}})
+	require.NoError(v.t, err)
+}
+
+// contrast gives how well the text of an element is told from its ground (WCAG 2.2, contrast ratio).
+func (v *visitor) contrast(selector string) float64 {
+	v.t.Helper()
+	return ask(v, chromedp.Evaluate[float64](fmt.Sprintf(`(() => {
+		const s = getComputedStyle(document.querySelector(%q));
+		const l = c => c.match(/[\d.]+/g).slice(0, 3).map(x => x / 255).map(x => x <= .03928 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4)
+			.reduce((sum, x, i) => sum + x * [.2126, .7152, .0722][i], 0);
+		const [a, b] = [l(s.color), l(s.backgroundColor)].sort((x, y) => y - x);
+		return (a + .05) / (b + .05);
+	})()`, selector)))
+}
+
+// look takes pictures of a page, wide, narrow and dark, and looks for labels that are missing.
 func (v *visitor) look(name string) {
 	v.t.Helper()
 	v.picture(name)
 	v.narrow(name)
+	if v.pictures != "" {
+		v.scheme("dark")
+		v.picture(name + "-dark")
+		v.scheme("light")
+	}
 	unlabelled := ask(v, chromedp.Evaluate[string](`[...document.querySelectorAll('input:not([type=hidden]),select,textarea')].filter(e => !e.labels.length && !e.getAttribute('aria-label')).map(e => e.outerHTML).join('\n')`))
 	require.Empty(v.t, unlabelled, name)
 }
@@ -88,7 +117,6 @@ func TestPeople(t *testing.T) {
 	person.open("/account")
 	require.Contains(t, person.text(), "End it")
 	person.look("account-own")
-	person.do(chromedp.EmulateMedia(chromedp.EmulatedFeature("prefers-color-scheme", "dark")))
 	person.submit(`form[action$="/revoke"] button`)
 	require.Contains(t, person.text(), "That session was ended")
 	thief.open("/account")
@@ -185,6 +213,12 @@ func TestPeople(t *testing.T) {
 	}
 	staff.open("/account")
 	staff.look("acting")
+	for _, scheme := range []string{"light", "dark"} {
+		staff.scheme(scheme)
+		require.Greater(t, staff.contrast(".acting"), 4.5, scheme)
+		require.Greater(t, staff.contrast(".acting button"), 4.5, scheme)
+	}
+	require.Equal(t, 0.0, ask(staff, chromedp.Evaluate[float64](`scrollTo(0, 9999), document.querySelector('.acting').getBoundingClientRect().top`)), "it stays in sight")
 	require.Contains(t, staff.text(), "Only the user may change")
 	staff.submit(`form[action="/impersonation/stop"] button`)
 	require.Contains(t, staff.text(), "You act as yourself again")

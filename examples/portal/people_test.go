@@ -383,6 +383,69 @@ func TestAccount(t *testing.T) {
 	require.NotContains(t, c.get("/account").body, "End all others")
 }
 
+// TestImpersonation lets staff see the portal as a customer does, and nothing more.
+func TestImpersonation(t *testing.T) {
+	t.Parallel()
+	p := fresh(t)
+	customer := p.as("noordzee", "customer")
+	id := regexp.MustCompile(`"id":"([^"]+)"`).FindStringSubmatch(customer.get("/api/me").body)[1]
+	staff := p.as("noordzee", "supervisor")
+	staff.header.Set("Accept", "text/html")
+	own := staff.get("/api/me").body
+	require.Equal(t, "/", staff.post("/impersonation/stop").header.Get("Location"), "nobody is acted for")
+	require.Equal(t, http.StatusOK, staff.get("/api/me").status)
+	start := staff.post("/customers/"+id+"/act-as", "reason", "they ask what they see")
+	require.Equal(t, http.StatusSeeOther, start.status, start.body)
+
+	const banner = "You act as <strong>Sanne de Vries</strong>. Everything is recorded under both names."
+	for _, page := range []string{"/", "/tickets", "/tickets/new", "/appointments", "/account", "/nothing-here", "/admin/users"} {
+		body := staff.get(page).body
+		require.Contains(t, body, banner, page)
+		require.Contains(t, body, `<p role="status">`)
+	}
+	require.Contains(t, staff.get("/api/me").body, `"acted_by"`)
+	require.Contains(t, customer.get("/account").body, "staff, acting as you")
+
+	// What is the user's alone.
+	secret := p.account("noordzee", "customer").Password
+	for path, fields := range map[string][]string{
+		"/account/profile":                {"name", "Taken", "lang", "en"},
+		"/account/password":               {"old", secret, "new", newPassword, "again", newPassword},
+		"/account/email":                  {"password", secret, "email", "taken@noordzee.example"},
+		"/account/sessions/revoke-others": nil,
+		"/account/sessions/x/revoke":      nil,
+		"/account/factors/x/remove":       nil,
+		"/confirm":                        {"password", secret},
+		"/enrol":                          {"code", "000000"},
+	} {
+		res := staff.post(path, fields...)
+		require.Equal(t, http.StatusForbidden, res.status, path)
+		require.Contains(t, res.body, "Only the user may do this", path)
+	}
+	require.Equal(t, http.StatusForbidden, staff.get("/enrol").status)
+	for path, method := range map[string]string{"/api/password": "POST", "/api/email": "POST", "/api/reauthenticate": "POST",
+		"/api/profile": "PATCH", "/api/sessions/others": "DELETE", "/api/sessions/x": "DELETE", "/api/enrol": "POST", "/api/mfa": "POST"} {
+		require.Equal(t, http.StatusForbidden, staff.do(method, path, "application/json", strings.NewReader(`{}`)).status, path)
+	}
+	page := staff.get("/account").body
+	require.NotContains(t, page, `name="old"`)
+	require.NotContains(t, page, "End it")
+	require.Equal(t, http.StatusOK, customer.get("/api/me").status, "the customer notices nothing")
+
+	require.Equal(t, "/?done=stopped", staff.post("/impersonation/stop").header.Get("Location"))
+	require.NotContains(t, staff.get("/").body, banner)
+	session := regexp.MustCompile(`,"session":.*`)
+	require.Equal(t, session.ReplaceAllString(own, ""), session.ReplaceAllString(staff.get("/api/me").body, ""), "oneself again")
+
+	// A program stops as well, and the customer can end it.
+	require.Equal(t, http.StatusSeeOther, staff.post("/customers/"+id+"/act-as", "reason", "again").status)
+	require.Equal(t, http.StatusNoContent, status(staff.call("/api/impersonation/stop", nil)))
+	require.NotContains(t, staff.get("/api/me").body, "acted_by")
+	require.Equal(t, http.StatusSeeOther, staff.post("/customers/"+id+"/act-as", "reason", "once more").status)
+	require.Equal(t, http.StatusSeeOther, customer.post("/account/sessions/revoke-others").status)
+	require.Equal(t, http.StatusUnauthorized, staff.get("/api/me").status)
+}
+
 // TestCookies sends cookies that are cut, doubled or somebody else's kind: none opens anything.
 func TestCookies(t *testing.T) {
 	t.Parallel()
