@@ -9,6 +9,7 @@ require (
 	github.com/makiuchi-d/gozxing v0.1.1
 	github.com/maxmind/mmdbwriter v1.2.0
 	github.com/portalsec/portalsec v0.0.0-00010101000000-000000000000
+	github.com/portalsec/portalsec/adapters/mail v0.0.0-00010101000000-000000000000
 	github.com/portalsec/portalsec/adapters/sqlstore v0.0.0
 	github.com/pquerna/otp v1.5.0
 	github.com/stretchr/testify v1.12.1
@@ -19,6 +20,7 @@ require (
 
 require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/wneessen/go-mail v0.8.1 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 )
 

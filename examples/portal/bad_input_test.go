@@ -352,9 +352,14 @@ func TestRealPortal(t *testing.T) {
 	require.Equal(t, http.StatusOK, status(admin.call("/api/mfa", map[string]string{"code": code})))
 	page := admin.post("/admin/users", "name", "Ann", "email", "ann@example.org")
 	require.Equal(t, http.StatusOK, page.status)
-	secret := regexp.MustCompile(`id="first-password">([^<]+)<`).FindStringSubmatch(page.body)
-	require.NotNil(t, secret, page.body)
-	require.Equal(t, "enrol", p.client().login(account{Email: "ann@example.org", Password: secret[1]}))
+	token := regexp.MustCompile(`/welcome\?token=([\w-]+)<`).FindStringSubmatch(page.body)
+	require.NotNil(t, token, page.body)
+	const chosen = "orange tractors hum 84"
+	ann := p.client()
+	require.Equal(t, http.StatusOK, ann.get("/welcome?token="+token[1]).status)
+	require.Equal(t, http.StatusSeeOther, ann.post("/welcome", "token", token[1], "new", chosen, "again", chosen).status)
+	require.Equal(t, "enrol", ann.login(account{Email: "ann@example.org", Password: chosen}))
+	require.Equal(t, http.StatusNotFound, p.client().get("/welcome?token="+token[1]).status, "it works once")
 	require.Equal(t, 0, p.stop())
 
 	p = start(t, data)

@@ -186,7 +186,7 @@ func (a *app) mailPage(w http.ResponseWriter, r *http.Request) error {
 	case a.mailbox != nil:
 		v.Server = "none: a demonstration keeps its mail in memory"
 	case a.mails():
-		v.Server = a.cfg.smtp.Redacted()
+		v.Server = a.cfg.smtp.server.String()
 	default:
 		v.Server = "none: start the portal with -smtp"
 	}

@@ -51,9 +51,7 @@ type config struct {
 	countryDB  string
 	proxies    []string
 	demo       bool
-	smtp       *url.URL // nil for none
-	smtpSecret string   // file with the password for it
-	mailFrom   string
+	smtp       smtpConfig
 	redis      *redis.Options // nil for none
 }
 
@@ -97,8 +95,9 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.BoolVar(&cfg.demo, "demo", true, "make a demonstration of an empty data folder: two organisations, and mail on /dev/outbox")
 	f.StringVar(&cfg.firstAdmin, "first-admin", "administrator@localhost", "`ADDRESS` of the first administrator, when an empty data folder does not become a demonstration")
 	f.StringVar(&smtp, "smtp", "", "mail server, `URL` such as smtp://portal@mail.example:587 (STARTTLS) or smtps://portal@mail.example (default: none)")
-	f.StringVar(&cfg.smtpSecret, "smtp-password", "", "`FILE` that holds the password for the mail server")
-	f.StringVar(&cfg.mailFrom, "mail-from", "", "`ADDRESS` that mail comes from; required with -smtp")
+	f.StringVar(&cfg.smtp.passwordFile, "smtp-password", "", "`FILE` that holds the password for the mail server")
+	f.StringVar(&cfg.smtp.authoritiesPEM, "smtp-ca", "", "`FILE` of certificate authorities that the mail server is checked by (default: the system's)")
+	f.StringVar(&cfg.smtp.from, "mail-from", "", "`ADDRESS` that mail comes from; required with -smtp")
 	f.StringVar(&shared, "redis", "", "keep sessions and attempts on the Redis server at `URL`, such as redis://127.0.0.1:6379/0, for several processes")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -138,8 +137,14 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 			cfg.proxies = append(cfg.proxies, p)
 		}
 	}
-	if err := cfg.parseServers(smtp, shared); err != nil {
+	if err := cfg.smtp.parse(smtp); err != nil {
 		return cfg, usageError{err}
+	}
+	if shared != "" {
+		if cfg.redis, err = redis.ParseURL(shared); err != nil { // the error would quote a password
+			return cfg, usageError{errors.New("-redis: want redis://HOST:PORT/DATABASE or rediss://...")}
+		}
+		cfg.redis.ContextTimeoutEnabled, cfg.redis.MaxRetries = true, -1 // an act whose answer was lost is not done twice
 	}
 	if public == "" {
 		// Beyond this machine a browser must not send the session in the clear.
@@ -159,33 +164,6 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	}
 	cfg.publicURL = &url.URL{Scheme: u.Scheme, Host: u.Host}
 	return cfg, nil
-}
-
-// parseServers reads the addresses of the mail server and of Redis. An error names neither: they may hold passwords.
-func (cfg *config) parseServers(smtp, shared string) (err error) {
-	if shared != "" {
-		if cfg.redis, err = redis.ParseURL(shared); err != nil {
-			return errors.New("-redis: want redis://HOST:PORT/DATABASE or rediss://...")
-		}
-		cfg.redis.ContextTimeoutEnabled, cfg.redis.MaxRetries = true, -1 // an act whose answer was lost is not done twice
-	}
-	if smtp == "" {
-		if cfg.mailFrom != "" || cfg.smtpSecret != "" {
-			return errors.New("-mail-from and -smtp-password go with -smtp")
-		}
-		return nil
-	}
-	cfg.smtp, err = url.Parse(smtp)
-	if err != nil || cfg.smtp.Hostname() == "" || cfg.smtp.Scheme != "smtp" && cfg.smtp.Scheme != "smtps" || strings.Trim(cfg.smtp.Path, "/") != "" {
-		return errors.New("-smtp: want smtp://USER@HOST:PORT or smtps://USER@HOST:PORT")
-	}
-	if _, ok := cfg.smtp.User.Password(); ok {
-		return errors.New("-smtp: put the password into a file and name it by -smtp-password: other programs can read this one's arguments")
-	}
-	if a, err := netmail.ParseAddress(cfg.mailFrom); err != nil || a.Address != cfg.mailFrom {
-		return fmt.Errorf("-mail-from %q: want an e-mail address", cfg.mailFrom)
-	}
-	return nil
 }
 
 func isLoopback(host string) bool {

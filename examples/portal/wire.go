@@ -85,9 +85,9 @@ func readInputs(cfg config) (in inputs, err error) {
 			return in, fmt.Errorf("-country-db: %w", err)
 		}
 	}
-	if cfg.smtp != nil {
-		if in.mail, err = mailServer(cfg); err != nil {
-			return in, fmt.Errorf("-smtp: %w", err)
+	if cfg.smtp.server != nil {
+		if in.mail, err = cfg.smtp.sender(); err != nil {
+			return in, err
 		}
 	}
 	if len(cfg.proxies) > 0 {
