@@ -3,6 +3,7 @@ module github.com/portalsec/portalsec/bench
 go 1.26.0
 
 require (
+	github.com/alexedwards/scs/v2 v2.9.0
 	github.com/maxmind/mmdbwriter v1.2.0
 	github.com/portalsec/portalsec v0.0.0
 	github.com/stretchr/testify v1.12.1
