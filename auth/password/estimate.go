@@ -252,17 +252,12 @@ func (e *estimator) known(from int, offer func(int, float64, string)) {
 			}
 		}
 	}
+	// Common passwords at the beginning and at the end only: each look-up may err, and more would find too often what is
+	// not there.
 	listed := math.Log2(float64(common().Len()))
-	end := 0
-	for i := range text {
-		if end >= leastCommon && common().Contains(text[:i]) {
-			offer(from+end, listed+e.capitals(from, from+end), hintCommon)
+	for n := leastCommon; n <= min(longestCommon, len(rest)); n++ {
+		if (from == 0 || n == len(rest)) && common().Contains(string(rest[:n])) {
+			offer(from+n, listed+e.capitals(from, from+n), hintCommon)
 		}
-		if end++; end > longestCommon {
-			return
-		}
-	}
-	if end >= leastCommon && end <= longestCommon && common().Contains(text) {
-		offer(from+end, listed+e.capitals(from, from+end), hintCommon)
 	}
 }

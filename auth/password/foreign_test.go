@@ -192,6 +192,9 @@ func TestHostileAllocatesNothing(t *testing.T) {
 	for name, s := range hostileForeign() {
 		all[name] = s
 	}
+	for name, s := range map[string]string{"Argon2id": good, "scrypt": goodScrypt, "PBKDF2": goodPBKDF2, "Django": goodDjango, "bcrypt": goodBcrypt} {
+		all[name+": very long"] = s + strings.Repeat("A", 8<<20)
+	}
 	var before, after runtime.MemStats
 	for name, s := range all {
 		runtime.ReadMemStats(&before)

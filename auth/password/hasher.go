@@ -236,13 +236,14 @@ func (h *Hasher) Verify(ctx context.Context, stored, pw string) (Result, error) 
 	return Result{OK: ok, NeedsRehash: ok && !h.fresh(want)}, nil
 }
 
-// fresh tells whether a hash is such as Hash makes.
+// fresh tells whether a hash is such as Hash makes. The parameters of the algorithm that is not configured are zero, which no
+// stored hash has.
 func (h *Hasher) fresh(stored hash) bool {
 	switch s := stored.(type) {
 	case phc:
-		return !h.fips && !s.independent && s.params == h.params && len(s.salt) == saltSize && len(s.sum) == sumSize
+		return !s.independent && s.params == h.params && len(s.salt) == saltSize && len(s.sum) == sumSize
 	case iterated:
-		return h.fips && s.form == ownForm && s.iterations == h.iterations && len(s.salt) == saltSize && len(s.sum) == sumSize
+		return s.form == ownForm && s.iterations == h.iterations && len(s.salt) == saltSize && len(s.sum) == sumSize
 	}
 	return false
 }

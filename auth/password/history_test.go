@@ -68,6 +68,7 @@ func TestPolicyReusedIsAdmitted(t *testing.T) {
 	require.NoError(t, err)
 	defer password.FillSlots(h)()
 	require.ErrorIs(t, p.Reused(t.Context(), h, []string{stored}, right), password.ErrBusy)
+	require.NoError(t, p.Reused(t.Context(), h, []string{"", ""}, right), "no password costs nothing")
 }
 
 func TestPolicyExpired(t *testing.T) {

@@ -119,7 +119,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add("$argon2id$v=19$m=64,t=1,p=1$"+salt+"$"+sum, "correct horse")
 	h := fast(f, password.Config{})
 	f.Fuzz(func(t *testing.T, phc, pw string) {
-		if strings.Contains(phc, "$m=") && !strings.Contains(phc, "$m=64,t=1,") {
+		if _, err := password.Parse(phc); err == nil && !strings.HasPrefix(phc, "$argon2id$v=19$m=64,t=1,") {
 			t.Skip("costly on purpose")
 		}
 		res, err := h.Verify(t.Context(), phc, pw)
