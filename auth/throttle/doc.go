@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package throttle limits how often a password may be guessed.
+// Package throttle limits how often a password may be guessed, and how often somebody may have the portal send mail.
 //
 // Make a [Throttle] with [New]. Call [Throttle.Take] before each check of a password: it counts the attempt
 // first, in one atomic act of the store, and tells whether the check may go on. Afterwards call
@@ -22,6 +22,22 @@
 //
 // An attempt that is refused counts nowhere. A success clears its own account or browser counter and takes
 // back its own one count of the address, so that an attacker's account of their own buys no further guesses.
+//
+// [Throttle.TakeMail] counts requests for mail in lanes of their own, which are never closed:
+//
+//   - mail: the name that is written to, whether it exists or not. Three mails in 24 hours are free; then each waits from
+//     one minute after the one before, doubling to one hour. So nobody fills a stranger's mailbox, and somebody who
+//     asks in another's name does not keep them from a link: each of those mails brings them one.
+//   - mail-address: the client's network, over all names. Twenty are free; then waits double from one second to
+//     15 minutes.
+//
+// # Crowds
+//
+// An attempt counts from the moment it is taken until its password was found right, because a guess that is counted
+// after its check can be made a thousand times at once. So of 200 people behind one address who all sign in within one
+// second, with the right passwords and from browsers that are not known yet, those beyond the fiftieth at a time are
+// told to try again after a second. A lane that forgave attempts under way would give an attacker as many guesses as
+// connections. Known browsers never meet the address lane.
 //
 // # What it does not do
 //

@@ -18,6 +18,10 @@ const (
 	KindBrowser Kind = "browser"
 	// KindAddress counts what one network tries at all login names.
 	KindAddress Kind = "address"
+	// KindMail counts the mails that somebody asks for to be sent to one name, see [Throttle.TakeMail].
+	KindMail Kind = "mail"
+	// KindMailAddress counts the mails that one network asks for, to all names.
+	KindMailAddress Kind = "mail-address"
 )
 
 // Limit is how many failures a lane lets through, and how fast.
@@ -38,6 +42,9 @@ type Limit struct {
 var (
 	guessLimit   = Limit{Free: 5, Wait: 30 * time.Second, MaxWait: time.Hour, Cap: 100}
 	addressLimit = Limit{Free: 50, Wait: time.Second, MaxWait: 15 * time.Minute, Window: 24 * time.Hour}
+
+	mailLimit        = Limit{Free: 3, Wait: time.Minute, MaxWait: time.Hour, Window: 24 * time.Hour}
+	mailAddressLimit = Limit{Free: 20, Wait: time.Second, MaxWait: 15 * time.Minute, Window: 24 * time.Hour}
 )
 
 // wait gives the time that must pass after the last of so many failures.
@@ -112,8 +119,8 @@ func Decide(lanes []Lane, have []Counter, now time.Time) (Decision, []Counter) {
 		if closed {
 			wait = max(wait, l.MaxWait, time.Second) // never 0, whatever the Limit: closed is refused
 		}
-		if wait > 0 && (d.Allowed || closed && !d.Closed || closed == d.Closed && wait > d.RetryAfter) {
-			d = Decision{RetryAfter: wait, By: lane.Kind, Closed: closed}
+		if refusal := (Decision{RetryAfter: wait, By: lane.Kind, Closed: closed}); refusal.outranks(d) {
+			d = refusal
 		}
 		c.Failures++
 		if now.After(c.Last) {
@@ -125,4 +132,13 @@ func Decide(lanes []Lane, have []Counter, now time.Time) (Decision, []Counter) {
 		return d, nil
 	}
 	return d, next
+}
+
+// outranks tells whether a visitor must be told d rather than o. What is allowed has nothing to wait for, so it is
+// outranked by all that has.
+func (d Decision) outranks(o Decision) bool {
+	if d.Closed != o.Closed {
+		return d.Closed
+	}
+	return d.RetryAfter > o.RetryAfter
 }

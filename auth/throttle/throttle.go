@@ -80,13 +80,29 @@ func (t *Throttle) Take(ctx context.Context, a Attempt) (Decision, error) {
 	if own.Kind != KindBrowser {
 		lanes = append(lanes, address)
 	}
+	d, err := t.take(ctx, lanes)
+	d.Known = err == nil && own.Kind == KindBrowser
+	return d, err
+}
+
+// TakeMail counts a request that makes the portal mail something to the name a.Account, such as a link to reset the
+// password, whether anybody has the name or not, and tells whether the mail may be sent. Nothing takes the count back:
+// neither Success nor Release may be called for it. [Attempt.Browser] plays no part. When it is refused, answer as if the
+// mail were on its way, or tell everybody alike to come back later: the answer must not tell which names exist.
+func (t *Throttle) TakeMail(ctx context.Context, a Attempt) (Decision, error) {
+	return t.take(ctx, []Lane{
+		{Key: t.mac("mail", []byte(a.Account)), Kind: KindMail, Limit: mailLimit},
+		{Key: t.mac("mail-address", a.network()), Kind: KindMailAddress, Limit: mailAddressLimit},
+	})
+}
+
+func (t *Throttle) take(ctx context.Context, lanes []Lane) (Decision, error) {
 	slices.SortFunc(lanes, func(a, b Lane) int { return bytes.Compare(a.Key[:], b.Key[:]) })
 	// Whole microseconds, so that every store gives back the time that it was given.
 	d, err := t.store.TakeAttempt(ctx, lanes, t.clock.Now().Truncate(time.Microsecond))
 	if err != nil {
 		return Decision{}, fmt.Errorf("throttle: take: %w", err)
 	}
-	d.Known = own.Kind == KindBrowser
 	return d, nil
 }
 
@@ -132,8 +148,8 @@ func (t *Throttle) Reset(ctx context.Context, account string) error {
 	return nil
 }
 
-// Prune removes old counters and tells how many: those of addresses after two days without an attempt, those of accounts
-// and browsers after 90, unless the lane is closed. Call it once a day.
+// Prune removes old counters and tells how many: those of addresses and of mails after two days without an attempt, those
+// of accounts and browsers after 90, unless the lane is closed. Call it once a day.
 func (t *Throttle) Prune(ctx context.Context) (int64, error) {
 	now := t.clock.Now()
 	var all int64
@@ -146,6 +162,8 @@ func (t *Throttle) Prune(ctx context.Context) (int64, error) {
 		{KindBrowser, keepGuesses, guessLimit.Cap},
 		// Twice the window, because the clocks of several processes may differ.
 		{KindAddress, 2 * addressLimit.Window, math.MaxInt},
+		{KindMail, 2 * mailLimit.Window, math.MaxInt},
+		{KindMailAddress, 2 * mailAddressLimit.Window, math.MaxInt},
 	} {
 		n, err := t.store.PruneAttempts(ctx, p.kind, now.Add(-p.keep), p.below)
 		if err != nil {
@@ -163,11 +181,15 @@ func (t *Throttle) lanes(a Attempt) (own, address Lane) {
 	if id, ok := t.browser(account, a.Browser); ok {
 		own.Kind, own.Key = KindBrowser, t.mac("browser", account[:], id)
 	}
-	network := ""
-	if a.Addr.IsValid() {
-		network = a.Addr.Masked().String()
+	return own, Lane{Key: t.mac("address", a.network()), Kind: KindAddress, Limit: addressLimit}
+}
+
+// network gives the client's network as text, empty when it is not known.
+func (a Attempt) network() []byte {
+	if !a.Addr.IsValid() {
+		return nil
 	}
-	return own, Lane{Key: t.mac("address", []byte(network)), Kind: KindAddress, Limit: addressLimit}
+	return []byte(a.Addr.Masked().String())
 }
 
 func (t *Throttle) account(name string) Key { return t.mac("account", []byte(name)) }

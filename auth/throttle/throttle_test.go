@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -129,28 +131,80 @@ func TestAddressWaits(t *testing.T) {
 	require.False(t, next().Allowed)
 }
 
-// 10,000 guesses at one account from 500 addresses over half a year: at most 100 are let through, and the owner
-// gets in from the browser that is known, from an address that the attacker uses too.
+// 10,000 guesses at one account from 500 addresses, in a burst and over days and half a year: at most 100 are let
+// through, and the owner gets in each of 100 times from the browser that is known, from an address that the attacker
+// uses too.
 func TestOwnerIsNotLockedOut(t *testing.T) {
 	t.Parallel()
-	th, c := newThrottle(t)
-	owner := throttle.Attempt{Account: "jan", Addr: addr(7), Browser: th.BrowserToken("jan")}
-	through := 0
-	for i := range 10_000 {
-		d := take(t, th, throttle.Attempt{Account: "jan", Addr: addr(i % 500)})
-		require.False(t, d.Known)
-		if d.Allowed {
-			through++
-		}
-		if i%100 == 0 {
-			require.True(t, take(t, th, owner).Allowed, i)
-			require.NoError(t, th.Success(t.Context(), owner))
-		}
-		c.add(26 * time.Minute)
+	for _, c := range []struct {
+		name    string
+		every   time.Duration
+		through int
+	}{
+		{"burst", 0, 5},
+		{"two days", 17280 * time.Millisecond, 58}, // five at once, seven in the first hour, one an hour after that
+		{"half a year", 26 * time.Minute, 100},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			th, clock := newThrottle(t)
+			owner := throttle.Attempt{Account: "jan", Addr: addr(7), Browser: th.BrowserToken("jan")}
+			through, in := 0, 0
+			for i := range 10_000 {
+				d := take(t, th, throttle.Attempt{Account: "jan", Addr: addr(i % 500)})
+				require.False(t, d.Known)
+				if d.Allowed {
+					through++
+				}
+				if i%100 == 0 {
+					if take(t, th, owner).Allowed {
+						in++
+					}
+					require.NoError(t, th.Success(t.Context(), owner))
+				}
+				clock.add(c.every)
+			}
+			require.LessOrEqual(t, through, 100)
+			require.Equal(t, c.through, through)
+			require.Equal(t, 100, in, "the owner")
+			d := take(t, th, throttle.Attempt{Account: "jan", Addr: addr(9999)})
+			require.Equal(t, through == 100, d.Closed, "the owner's success must not have opened the attacker's lane")
+		})
 	}
-	require.Equal(t, 100, through)
-	d := take(t, th, throttle.Attempt{Account: "jan", Addr: addr(9999)})
-	require.True(t, d.Closed, "the owner's success must not have opened the attacker's lane")
+}
+
+// The same with all guesses under way at once.
+func TestSimultaneousGuesses(t *testing.T) {
+	t.Parallel()
+	th, _ := newThrottle(t)
+	owner := throttle.Attempt{Account: "jan", Addr: addr(7), Browser: th.BrowserToken("jan")}
+	var through, in atomic.Int32
+	var wg sync.WaitGroup
+	for i := range 500 {
+		wg.Go(func() {
+			for range 20 {
+				if d, err := th.Take(t.Context(), throttle.Attempt{Account: "jan", Addr: addr(i)}); err != nil {
+					t.Error(err)
+				} else if d.Allowed {
+					through.Add(1)
+				}
+			}
+		})
+	}
+	wg.Go(func() {
+		for range 100 {
+			d, err := th.Take(t.Context(), owner)
+			if err != nil || th.Success(t.Context(), owner) != nil {
+				t.Error(err)
+			}
+			if d.Allowed && d.Known {
+				in.Add(1)
+			}
+		}
+	})
+	wg.Wait()
+	require.EqualValues(t, 5, through.Load())
+	require.EqualValues(t, 100, in.Load())
 }
 
 // A name that does not exist is counted like one that does: the package knows no difference. But names do not

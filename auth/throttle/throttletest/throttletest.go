@@ -27,7 +27,8 @@ var (
 	waiting  = throttle.Limit{Free: 2, Wait: 30 * time.Second, MaxWait: 2 * time.Minute, Cap: 100}
 )
 
-// Run tests a store. newStore gives an empty one; it is called once for each subtest.
+// Run tests a store. newStore gives an empty one; it is called once for each subtest, and those run at the same time. The
+// largest race is of 1,000 goroutines, or of 100 with go test -short.
 func Run(t *testing.T, newStore func(t *testing.T) throttle.Store) {
 	for _, c := range []struct {
 		name string
@@ -38,6 +39,7 @@ func Run(t *testing.T, newStore func(t *testing.T) throttle.Store) {
 		{"an attempt counts in all lanes", countsInAll},
 		{"a refused attempt changes nothing", refusedChangesNothing},
 		{"a slow clock opens no lane early", slowClock},
+		{"clocks that differ by minutes open no lane early in a race", raceSlowClock},
 		{"concurrent attempts are decided one after the other", raceOneLane},
 		{"concurrent attempts that share a lane lose no count and do not deadlock", raceSharedLane},
 		{"a removed counter starts anew and others stay", settleRemoves},
@@ -48,6 +50,7 @@ func Run(t *testing.T, newStore func(t *testing.T) throttle.Store) {
 		{"concurrent settling loses no count", raceSettle},
 		{"reset removes all lanes of the account and no others", reset},
 		{"prune removes old counters of its kind that are below", prune},
+		{"prune knows every kind", pruneKinds},
 		{"an act under an ended context does nothing", ended},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -199,16 +202,43 @@ func slowClock(t *testing.T, s store) {
 	s.allow(1, start.Add(30*time.Second), lane)
 }
 
+// raceSlowClock counts from processes whose clocks are five minutes apart.
+func raceSlowClock(t *testing.T, s store) {
+	const attempts = 40
+	lane := account(1, throttle.Limit{Free: attempts, Wait: 30 * time.Second, MaxWait: time.Hour})
+	slow := start.Add(-5 * time.Minute)
+	race(attempts, func(i int) {
+		now := start
+		if i%4 != 0 {
+			now = slow
+		}
+		if d := s.take(now, lane); !d.Allowed {
+			t.Errorf("%+v, want allowed", d)
+		}
+	})
+	if d := s.refuse(start.Add(29*time.Second), lane); d.RetryAfter != time.Second {
+		t.Errorf("%+v, want to wait a second more by the fast clock", d)
+	}
+	if d := s.refuse(slow.Add(30*time.Second), lane); d.RetryAfter != 5*time.Minute {
+		t.Errorf("%+v, want to wait five minutes more by the slow clock", d)
+	}
+	s.allow(1, start.Add(30*time.Second), lane)
+}
+
 func raceOneLane(t *testing.T, s store) {
+	rivals := 1000
+	if testing.Short() {
+		rivals = 100
+	}
 	lane := account(1, capped)
 	var allowed atomic.Int32
-	race(64, func(int) {
+	race(rivals, func(int) {
 		if s.take(start, lane).Allowed {
 			allowed.Add(1)
 		}
 	})
 	if n := allowed.Load(); n != 10 {
-		t.Errorf("%d of 64 attempts allowed, want exactly 10", n)
+		t.Errorf("%d of %d attempts allowed, want exactly 10", n, rivals)
 	}
 }
 
@@ -347,6 +377,20 @@ func prune(t *testing.T, s store) {
 	}
 	if n, err := s.PruneAttempts(t.Context(), throttle.KindAddress, start.Add(48*time.Hour), math.MaxInt); err != nil || n != 1 {
 		t.Errorf("PruneAttempts of addresses = %d, %v, want 1", n, err)
+	}
+}
+
+func pruneKinds(t *testing.T, s store) {
+	kinds := []throttle.Kind{
+		throttle.KindAccount, throttle.KindBrowser, throttle.KindAddress, throttle.KindMail, throttle.KindMailAddress,
+	}
+	for i, kind := range kinds {
+		s.allow(1, start, throttle.Lane{Key: key(byte(i)), Kind: kind, Limit: capped})
+	}
+	for _, kind := range kinds {
+		if n, err := s.PruneAttempts(t.Context(), kind, start.Add(time.Minute), math.MaxInt); n != 1 || err != nil {
+			t.Errorf("PruneAttempts(%s) = %d, %v, want 1", kind, n, err)
+		}
 	}
 }
 
