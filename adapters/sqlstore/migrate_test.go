@@ -65,7 +65,7 @@ func (b backend) layout(t *testing.T, db *sql.DB) string {
 		}
 	}
 	parts = append(parts, texts(`SELECT name FROM ps_migration ORDER BY version`)...)
-	return strings.Join(parts, "\n")
+	return strings.Join(strings.Fields(strings.Join(parts, " ")), " ")
 }
 
 // The dialects have the same migrations, and these leave the same tables with the same columns in the same order.
@@ -124,26 +124,20 @@ func TestMigrateFromEight(t *testing.T) {
 				}
 			}
 		}
-		run(`CREATE TABLE ps_migration (version INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, applied_at BIGINT NOT NULL)`)
+		run(`CREATE TABLE ps_migration ( version INTEGER PRIMARY KEY, name VARCHAR(100) NOT NULL, applied_at BIGINT NOT NULL)`)
 		for i, file := range b.files(t)[:8] {
 			text, err := os.ReadFile(filepath.Join("migrations", string(b.dialect), file))
 			require.NoError(t, err)
 			run(string(text))
 			run(fmt.Sprintf(`INSERT INTO ps_migration (version, name, applied_at) VALUES (%d, '%s', 1)`, i+1, file[5:len(file)-4]))
 		}
-		bytes := func(text string) string {
-			if b.dialect == sqlstore.PostgreSQL {
-				return fmt.Sprintf(`'\x%x'`, text)
-			}
-			return fmt.Sprintf(`X'%x'`, text)
-		}
 		token := strings.Repeat("t", 32)
 		run(`INSERT INTO ps_account (id, tenant, login_index, profile, password_hash, disabled, version, created_at, last_login_at)
-			VALUES ('a', 'acme', ` + bytes("login") + `, ` + bytes("profile") + `, 'hash', FALSE, 3, 1000000, 2000000);
+			VALUES ('a', 'acme', ` + b.literal("login") + `, ` + b.literal("profile") + `, 'hash', FALSE, 3, 1000000, 2000000);
 			INSERT INTO ps_account (id, tenant, login_index, profile, password_hash, disabled, version, created_at, last_login_at)
-			VALUES ('b', 'acme', ` + bytes("other") + `, ` + bytes("profile") + `, '', FALSE, 1, 1000000, 0);
+			VALUES ('b', 'acme', ` + b.literal("other") + `, ` + b.literal("profile") + `, '', FALSE, 1, 1000000, 0);
 			INSERT INTO ps_session (token_hash, id, tenant, user_id, impersonator, factors, client, created_at, auth_at, last_seen_at, expires_at)
-			VALUES (` + bytes(token) + `, 's', 'acme', 'a', '', '[]', ` + bytes("client") + `, 1, 1, 1, 9)`)
+			VALUES (` + b.literal(token) + `, 's', 'acme', 'a', '', '[]', ` + b.literal("client") + `, 1, 1, 1, 9)`)
 
 		s, err := sqlstore.Open(t.Context(), db, b.dialect)
 		require.NoError(t, err)

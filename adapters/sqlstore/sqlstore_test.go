@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/rand"
 	"database/sql"
+	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -117,6 +118,14 @@ func (s *server) reach(t *testing.T) *server {
 		t.Skipf("no server at the usual place: set %s, such as %s", s.variable, s.standard)
 	}
 	return s
+}
+
+// literal writes bytes in a statement.
+func (b backend) literal(bytes string) string {
+	if b.dialect == sqlstore.PostgreSQL {
+		return fmt.Sprintf(`'\x%x'`, bytes)
+	}
+	return fmt.Sprintf(`X'%x'`, bytes)
 }
 
 // connect gives a pool of connections.
