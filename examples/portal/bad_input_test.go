@@ -50,6 +50,7 @@ func TestBadInput(t *testing.T) {
 		"address":              {[]string{"-addr", "8080"}, 2, "HOST:PORT"},
 		"database kind":        {[]string{"-db", "oracle:x"}, 2, "sqlite:FILE"},
 		"proxy":                {[]string{"-trusted-proxies", "10.0.0.0/99"}, 2, "10.0.0.0/99"},
+		"password age":         {[]string{"-password-age", "-1h"}, 2, "-password-age"},
 		"public address":       {[]string{"-public-url", "http://portal.example"}, 2, "https"},
 		"no country file":      {[]string{"-country-db", "/nonexistent.mmdb"}, 2, "/nonexistent.mmdb"},
 		"country file":         {[]string{"-country-db", write(t, "x.mmdb", "no database")}, 2, "x.mmdb"},

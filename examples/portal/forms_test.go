@@ -118,6 +118,9 @@ func TestStepUp(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, admin.post("/admin/security", "form", "security", "everyone", "on").status)
 	require.Equal(t, http.StatusSeeOther, agent.post("/confirm", "password", p.account("noordzee", "agent").Password).status)
 	require.Equal(t, "/enrol", agent.get("/tickets").header.Get("Location"), "the new proof is after the switch")
+	for path, want := range map[string]int{"/forgot": http.StatusOK, "/reset?token=x": http.StatusNotFound, "/not-me?token=x": http.StatusNotFound, "/welcome?token=x": http.StatusNotFound} {
+		require.Equal(t, want, agent.get(path).status, "mailed links need no session")
+	}
 	require.Equal(t, http.StatusSeeOther, program.post("/confirm", "password", p.account("noordzee", "supervisor").Password).status)
 	require.Equal(t, http.StatusForbidden, program.get("/api/tickets").status)
 	require.Equal(t, http.StatusOK, status(program.call("/api/enrol", nil)), "a program can enrol as well")

@@ -53,6 +53,8 @@ type config struct {
 	demo       bool
 	smtp       smtpConfig
 	redis      *redis.Options // nil for none
+	// passwordAge is when passwords expire; 0 is never.
+	passwordAge time.Duration
 }
 
 // usageError is a mistake in how the program was called; it ends with exit code 2.
@@ -98,6 +100,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	f.StringVar(&cfg.smtp.passwordFile, "smtp-password", "", "`FILE` that holds the password for the mail server")
 	f.StringVar(&cfg.smtp.authoritiesPEM, "smtp-ca", "", "`FILE` of certificate authorities that the mail server is checked by (default: the system's)")
 	f.StringVar(&cfg.smtp.from, "mail-from", "", "`ADDRESS` that mail comes from; required with -smtp")
+	f.DurationVar(&cfg.passwordAge, "password-age", 0, "make passwords expire after this `TIME`, such as 4320h, where a rule demands it (default: never, as NIST SP 800-63B-4 advises)")
 	f.StringVar(&shared, "redis", "", "keep sessions and attempts on the Redis server at `URL`, such as redis://127.0.0.1:6379/0, for several processes")
 	if err := f.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -136,6 +139,9 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		if p = strings.TrimSpace(p); p != "" {
 			cfg.proxies = append(cfg.proxies, p)
 		}
+	}
+	if cfg.passwordAge < 0 {
+		return cfg, usageError{fmt.Errorf("-password-age %s: want a time above zero", cfg.passwordAge)}
 	}
 	if err := cfg.smtp.parse(smtp); err != nil {
 		return cfg, usageError{err}

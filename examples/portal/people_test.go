@@ -383,6 +383,42 @@ func TestAccount(t *testing.T) {
 	require.NotContains(t, c.get("/account").body, "End all others")
 }
 
+// TestExpired signs in with a password that is too old.
+func TestExpired(t *testing.T) {
+	t.Parallel()
+	p := fresh(t, "-password-age", "4320h")
+	a := p.account("noordzee", "customer")
+	c := p.browser()
+	login := func(pw string) string {
+		return c.post("/login", "email", a.Email, "password", pw, "next", "/tickets").header.Get("Location")
+	}
+	require.Equal(t, "/tickets", login(a.Password), "not yet")
+	other := p.as("noordzee", "customer")
+	c.post("/logout")
+	p.exec(`UPDATE ps_account SET password_set_at = password_set_at - ?`, (4321 * time.Hour).Microseconds())
+	require.Equal(t, "/password?next=%2Ftickets", login(a.Password))
+	require.Equal(t, "/login", c.get("/tickets").header.Get("Location")[:6], "half a login opens nothing")
+	require.Contains(t, c.get("/password").body, a.Email)
+	form := func(pw string) response { return c.post("/password", "next", "/tickets", "new", pw, "again", pw) }
+	same := form(a.Password)
+	require.Equal(t, http.StatusUnprocessableEntity, same.status, "the expired one")
+	require.Contains(t, same.body, "You had this password before")
+	require.Equal(t, http.StatusUnprocessableEntity, form("short").status)
+	require.Equal(t, http.StatusUnprocessableEntity, c.post("/password", "new", newPassword).status, "not typed again")
+	require.Equal(t, "/tickets", form(newPassword).header.Get("Location"))
+	require.Equal(t, http.StatusOK, c.get("/tickets").status)
+	require.Equal(t, http.StatusUnauthorized, other.get("/api/me").status, "signed out everywhere")
+	require.Equal(t, "/login", form(otherPassword).header.Get("Location"), "once")
+
+	program := p.client()
+	b := p.account("noordzee", "agent")
+	require.Equal(t, "password", program.login(b))
+	program.sends(422, "password-refused", http.MethodPost, "/api/password/expired", object{"new": b.Password})
+	code, out := program.call("/api/password/expired", object{"new": newPassword})
+	require.Equal(t, []any{200, "session"}, []any{code, out["next"]})
+	require.Equal(t, http.StatusOK, program.get("/api/me").status)
+}
+
 // TestImpersonation lets staff see the portal as a customer does, and nothing more.
 func TestImpersonation(t *testing.T) {
 	t.Parallel()

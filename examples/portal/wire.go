@@ -37,6 +37,15 @@ import (
 	"github.com/portalsec/portalsec/retention"
 )
 
+// exempt are the pages that need no second factor: to prove who one is and to sign out, and where mailed links lead, which
+// need no session at all.
+var exempt = []string{
+	"/confirm", "/logout", "/impersonation/stop", "/static/",
+	"/register", "/welcome", "/forgot", "/reset", "/email/confirm", "/not-me",
+	"/api/enrol", "/api/mfa", "/api/reauthenticate", "/api/logout", "/api/impersonation/stop",
+	"/api/register", "/api/invitation", "/api/reset", "/api/email/confirm", "/api/not-me",
+}
+
 // profile is the level of OWASP ASVS that the whole portal takes its defaults from.
 const profile = portalsec.L2
 
@@ -241,7 +250,7 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 		Frozen: func(ctx context.Context, tenant, user string) (bool, error) {
 			return a.auth.FactorsFrozen(ctx, tenant, user)
 		},
-		Audit: a.audit, Deny: a.deny, EnrolPath: "/enrol", Exempt: []string{"/confirm", "/logout", "/api/logout", "/api/enrol", "/api/mfa", "/static/"},
+		Audit: a.audit, Deny: a.deny, EnrolPath: "/enrol", Exempt: exempt,
 	}); err != nil {
 		return nil, err
 	}
@@ -255,7 +264,7 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 	if err != nil {
 		return nil, err
 	}
-	rules, err := password.NewPolicy(password.PolicyConfig{Profile: profile, Words: []string{"portal"}})
+	rules, err := password.NewPolicy(password.PolicyConfig{Profile: profile, Words: []string{"portal"}, MaxAge: cfg.passwordAge})
 	if err != nil {
 		return nil, err
 	}
