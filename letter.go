@@ -11,7 +11,7 @@ import (
 // codes are made when the mail is composed, so that none rests in a queue, and so that the request which asks
 // for a letter does the same work whether the address belongs to anybody or not.
 type Letter struct {
-	// Kind names what it is about, as area.what: "auth.reset". The package of the area composes it.
+	// Kind names what it is about, as area.what: "auth.reset", in lower case. The package of the area composes it.
 	Kind string
 	// To is the e-mail address. Empty means that the composer knows it by Account.
 	To string
@@ -40,7 +40,8 @@ type Mailer interface {
 }
 
 // Sender sends one mail and returns when the mail server has taken it. An error that is [ErrMailRefused] is final;
-// after any other the mail may be sent again. It is safe for several goroutines.
+// after any other the mail may be sent again. Errors are logged: they hold no address, no password and nothing of the
+// mail. Send returns when ctx ends, also while a server keeps silent. It is safe for several goroutines.
 type Sender interface {
 	Send(ctx context.Context, m Mail) error
 }
