@@ -112,7 +112,7 @@ func (d Dialect) lostRace(err error) bool {
 		// The driver's error has the number in a field, and its text begins with it.
 		for ; err != nil; err = errors.Unwrap(err) {
 			for _, number := range []string{"1213", "1205", "1020"} {
-				if strings.HasPrefix(err.Error(), "Error "+number+" ") {
+				if after, found := strings.CutPrefix(err.Error(), "Error "+number); found && strings.IndexAny(after, " :") == 0 {
 					return true
 				}
 			}

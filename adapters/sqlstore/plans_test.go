@@ -100,45 +100,51 @@ func (b backend) fill(t *testing.T, db *sql.DB) {
 		h := hash(kind, i)
 		return b.literal(string(h[:]))
 	}
-	for table, row := range map[string]func(i int) string{
-		"ps_account (id, tenant, login_index, profile, password_hash, disabled, version, created_at, last_login_at)": func(i int) string {
+	for _, f := range []struct {
+		table string
+		row   func(i int) string
+	}{
+		{"ps_account (id, tenant, login_index, profile, password_hash, disabled, version, created_at, last_login_at)", func(i int) string {
 			return fmt.Sprintf(`'a%d', 't%d', %s, %s, 'hash', FALSE, 1, 1, 1`, i, i%20, bytes("login", i), b.literal("profile"))
-		},
-		"ps_password_history (account_id, version, password_hash, set_at)": func(i int) string {
+		}},
+		{"ps_password_history (account_id, version, password_hash, set_at)", func(i int) string {
 			return fmt.Sprintf(`'a%d', %d, 'hash', 1`, i/3, -(i % 3))
-		},
-		"ps_one_time (token_hash, purpose, id, account_id, version, data, created_at, expires_at)": func(i int) string {
+		}},
+		{"ps_one_time (token_hash, purpose, id, account_id, version, data, created_at, expires_at)", func(i int) string {
 			return fmt.Sprintf(`%s, 'reset', 'i%d', 'a%d', 1, %s, 1, 9`, bytes("token", i), i, i, b.literal(""))
-		},
-		"ps_session (token_hash, id, tenant, user_id, impersonator, factors, client, created_at, auth_at, last_seen_at, expires_at)": func(i int) string {
+		}},
+		{"ps_session (token_hash, id, tenant, user_id, impersonator, factors, client, created_at, auth_at, last_seen_at, expires_at)", func(i int) string {
 			return fmt.Sprintf(`%s, 's%d', 't%d', 'a%d', '', '[]', %s, 1000000, 1000000, 1000000, 9000000`, bytes("session", i), i, i%20, i, b.literal("client"))
-		},
-		"ps_session_version (tenant, user_id, version)": func(i int) string { return fmt.Sprintf(`'t%d', 'a%d', 1`, i%20, i) },
-		"ps_attempt (lane_key, kind, account_key, failures, since_at, last_at)": func(i int) string {
+		}},
+		{"ps_session_version (tenant, user_id, version)", func(i int) string { return fmt.Sprintf(`'t%d', 'a%d', 1`, i%20, i) }},
+		{"ps_attempt (lane_key, kind, account_key, failures, since_at, last_at)", func(i int) string {
 			return fmt.Sprintf(`%s, 'account', %s, 1, 1, 1`, bytes("lane", i), bytes("account", i))
-		},
-		"ps_mfa_factor (id, tenant, user_id, kind, secret, step, created_at)": func(i int) string {
+		}},
+		{"ps_mfa_factor (id, tenant, user_id, kind, secret, step, created_at)", func(i int) string {
 			return fmt.Sprintf(`'f%d', 't%d', 'a%d', 'totp', %s, 1, 1`, i, i%20, i, b.literal("secret"))
-		},
-		"ps_mfa_pending (tenant, user_id, id, visit, secret, expires_at)": func(i int) string {
+		}},
+		{"ps_mfa_recovery_code (factor_id, hash, used_at)", func(i int) string {
+			return fmt.Sprintf(`'f%d', %s, 0`, i, bytes("code", i))
+		}},
+		{"ps_mfa_pending (tenant, user_id, id, visit, secret, expires_at)", func(i int) string {
 			return fmt.Sprintf(`'t%d', 'a%d', 'p%d', 'v', %s, 9`, i%20, i, i, b.literal("secret"))
-		},
-		"ps_mfa_tries (tenant, user_id, tries, not_before)": func(i int) string { return fmt.Sprintf(`'t%d', 'a%d', 1, 1`, i%20, i) },
-		"ps_mfa_policy (tenant, everyone, roles, since)":    func(i int) string { return fmt.Sprintf(`'t%d', TRUE, '[]', 1`, i) },
-		"ps_rbac_assignment (id, tenant, subject, role, scope, from_at, until_at, grantor, reason)": func(i int) string {
+		}},
+		{"ps_mfa_tries (tenant, user_id, tries, not_before)", func(i int) string { return fmt.Sprintf(`'t%d', 'a%d', 1, 1`, i%20, i) }},
+		{"ps_mfa_policy (tenant, everyone, roles, since)", func(i int) string { return fmt.Sprintf(`'t%d', TRUE, '[]', 1`, i) }},
+		{"ps_rbac_assignment (id, tenant, subject, role, scope, from_at, until_at, grantor, reason)", func(i int) string {
 			return fmt.Sprintf(`'r%d', 't%d', 'a%d', 'agent', 't%d', 1, 0, '', ''`, i, i%20, i, i%20)
-		},
-		"ps_crypto_key (id, kind, tenant, subject, version, slot, parent, wrapped, commitment, created_at, shredded_at)": func(i int) string {
+		}},
+		{"ps_crypto_key (id, kind, tenant, subject, version, slot, parent, wrapped, commitment, created_at, shredded_at)", func(i int) string {
 			return fmt.Sprintf(`'%016x', 'subject', 't%d', 'a%d', 1, 1, 'p', %s, %s, 1, 0`, i, i%20, i, bytes("wrapped", i), bytes("commitment", i))
-		},
+		}},
 	} {
 		rows := make([]string, n)
 		for i := range rows {
-			rows[i] = row(i)
+			rows[i] = f.row(i)
 		}
-		_, err := db.Exec(`INSERT INTO ` + table + ` VALUES (` + strings.Join(rows, `), (`) + `)`)
-		require.NoError(t, err, table)
-		name, _, _ := strings.Cut(table, " ")
+		_, err := db.Exec(`INSERT INTO ` + f.table + ` VALUES (` + strings.Join(rows, `), (`) + `)`)
+		require.NoError(t, err, f.table)
+		name, _, _ := strings.Cut(f.table, " ")
 		if b.dialect == sqlstore.MariaDB {
 			name = "TABLE " + name
 		}
