@@ -156,7 +156,7 @@ func TestPolicyConfigRefused(t *testing.T) {
 		"PolicyConfig.MaxAge":  {{MaxAge: -1}},
 		"PolicyConfig.Composition": {
 			{Composition: password.Composition{Digits: -1}}, {Composition: password.Composition{Lower: 8, Upper: 8}},
-			{Composition: password.Composition{Lower: big, Symbols: big}},
+			{Composition: password.Composition{Lower: big, Symbols: big}}, {Composition: password.Composition{Lower: 8, Upper: big}},
 		},
 	} {
 		for _, c := range cs {
