@@ -18,7 +18,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
 	_ "modernc.org/sqlite"
 )
@@ -95,7 +94,7 @@ func TestNewerDatabase(t *testing.T) {
 }
 
 // refused runs a portal that must not start, and gives what it said: one line.
-func refused(t *testing.T, code int, want string, args ...string) {
+func refused(t *testing.T, code int, want string, args ...string) (said string) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
@@ -107,6 +106,7 @@ func refused(t *testing.T, code int, want string, args ...string) {
 	require.Contains(t, stderr.String(), want)
 	require.Equal(t, 1, bytes.Count(stderr.Bytes(), []byte("\n")), "one line: %s", stderr.String())
 	require.Empty(t, stdout.String())
+	return stderr.String()
 }
 
 // TestFolders starts on folders that are not simply empty or a portal's.
@@ -339,18 +339,8 @@ func TestRealPortal(t *testing.T) {
 	t.Parallel()
 	data := filepath.Join(t.TempDir(), "data")
 	p := start(t, data, "-demo=false", "-first-admin", "boss@example.org")
-	b, err := os.ReadFile(filepath.Join(data, "first-account.json"))
-	require.NoError(t, err)
-	var first []account
-	require.NoError(t, json.Unmarshal(b, &first))
-	require.Equal(t, "boss@example.org", first[0].Email)
 	require.Equal(t, http.StatusNotFound, p.client().get("/dev/outbox").status)
-	admin := p.client()
-	require.Equal(t, "enrol", admin.login(first[0]), "the profile asks everybody for two factors")
-	_, enrolment := admin.call("/api/enrol", nil)
-	code, err := totp.GenerateCode(enrolment["secret"].(string), time.Now())
-	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, status(admin.call("/api/mfa", map[string]string{"code": code})))
+	admin := p.firstAdministrator("boss@example.org")
 	page := admin.post("/admin/users", "name", "Ann", "email", "ann@example.org")
 	require.Equal(t, http.StatusOK, page.status)
 	token := regexp.MustCompile(`/welcome\?token=([\w-]+)<`).FindStringSubmatch(page.body)
