@@ -175,7 +175,7 @@ func (a *Auth) requested(ctx context.Context, r *http.Request, e audit.Event, l 
 
 // takeMail counts a letter to an address, and refuses it when there were too many.
 func (a *Auth) takeMail(ctx context.Context, r *http.Request, key string, e audit.Event) error {
-	d, err := a.throttle.Take(ctx, throttle.Attempt{Account: "mail/" + key, Addr: network(r)})
+	d, err := a.throttle.TakeMail(ctx, throttle.Attempt{Account: key, Addr: network(r)})
 	if err != nil {
 		return fmt.Errorf("auth: %w", err)
 	}
