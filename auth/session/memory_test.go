@@ -11,5 +11,5 @@ import (
 
 func TestMemory(t *testing.T) {
 	t.Parallel()
-	sessiontest.Run(t, func(*testing.T) session.Store { return session.NewMemory() })
+	sessiontest.RunWhole(t, func(*testing.T) session.Store { return session.NewMemory() })
 }

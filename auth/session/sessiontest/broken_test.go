@@ -28,6 +28,8 @@ var faults = map[string]string{
 	"rotate forgets the stamp":               "rotate sets token, stamp, factors, AuthTime and LastSeen and nothing else",
 	"rotate writes the whole record":         "rotate sets token, stamp, factors, AuthTime and LastSeen and nothing else",
 	"rotate writes back what it read":        "rotate brings no session back",
+	"bump lists first and removes later":     "no rotation outlives a bump",
+	"rotate removes and adds":                "list gives a session that rotates meanwhile once",
 	"create looks at the version first":      "no session created with an old version outlives a bump",
 	"create ignores the version":             "create adds nothing when the version has risen",
 	"bump removes before it counts":          "no session created with an old version outlives a bump",

@@ -179,6 +179,10 @@ func (s *plain) RotateSession(ctx context.Context, old session.Hash, next sessio
 		s.gap(s.fault)
 		s.upsert(set)
 		return nil
+	case "rotate removes and adds":
+		s.list = slices.DeleteFunc(s.list, func(o *session.Record) bool { return o == r })
+		s.gap(s.fault)
+		s.list = append(s.list, r)
 	case "factors are shared":
 		set.Factors = next.Factors
 	}
@@ -236,6 +240,16 @@ func (s *plain) BumpUser(ctx context.Context, tenant, user, except string) (int,
 		return 0, err
 	}
 	remove := func() int {
+		if s.fault == "bump lists first and removes later" {
+			var tokens []session.Hash
+			for _, r := range s.list {
+				if s.owns(r, tenant, user) && r.ID != except {
+					tokens = append(tokens, r.Token)
+				}
+			}
+			s.gap(s.fault)
+			return s.removeIf(func(r *session.Record) bool { return slices.Contains(tokens, r.Token) })
+		}
 		return s.removeIf(func(r *session.Record) bool {
 			acting := r.Impersonator == user && r.Tenant == tenant
 			switch s.fault {

@@ -5,6 +5,7 @@ package sessiontest
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -19,8 +20,8 @@ const (
 	rivals = 1000
 	// logouts is how many sessions end while they are used, as far as budget suffices, and on how many browsers at once.
 	logouts, browsers = 10_000, 16
-	// budget bounds the time of the logouts of one subtest. A store in memory is through long before.
-	budget = 4 * time.Second
+	// budget bounds the time of the logouts of one subtest of Run. A store in memory is through long before.
+	budget = 2 * time.Second
 	// shorter is by how much each of these is divided with go test -short.
 	shorter = 20
 )
@@ -37,7 +38,7 @@ func scaled(n int) int {
 // and none may be there afterwards.
 func raceEnd(t *testing.T, s store, acts ...func(r session.Record, i int) error) {
 	var round atomic.Int64
-	until := time.Now().Add(budget)
+	until := time.Now().Add(s.budget)
 	var wg sync.WaitGroup
 	for b := range browsers {
 		user := fmt.Sprint("ann", b)
@@ -115,6 +116,69 @@ func raceRotateDelete(t *testing.T, s store) {
 	for i := range 100 {
 		s.wantDead(token(fmt.Sprint("next", i)))
 	}
+}
+
+// raceRotateBump ends all sessions of a user while one of them gets a new token.
+func raceRotateBump(t *testing.T, s store) {
+	for i := range max(10, scaled(200)) {
+		r := s.create(record("acme", "ann", fmt.Sprint("s", i)))
+		next := r
+		next.Token = token(fmt.Sprint("next", i))
+		acts := []func() error{func() error {
+			if n, err := s.BumpUser(t.Context(), "acme", "ann", ""); n != 1 || err != nil {
+				return fmt.Errorf("BumpUser = %d, %v, want 1", n, err)
+			}
+			return nil
+		}, func() error {
+			if err := s.RotateSession(t.Context(), r.Token, next); !errors.Is(err, session.ErrNoSession) {
+				return err
+			}
+			return nil
+		}}
+		if i%2 == 1 {
+			slices.Reverse(acts) // a scheduler often runs the last first
+		}
+		race(t, acts...)
+		s.wantDead(r.Token)
+		s.wantDead(next.Token)
+	}
+	s.want("acme", "ann")
+}
+
+// raceRotateList lists a user's sessions while one of them gets one new token after the other.
+func raceRotateList(t *testing.T, s store) {
+	r := s.create(record("acme", "ann", "a"))
+	s.create(record("acme", "ann", "b"))
+	rotated := make(chan struct{})
+	rotate := func() error {
+		defer close(rotated)
+		for i := range scaled(100) {
+			next := r
+			next.Token = token(fmt.Sprint("next", i))
+			if err := s.RotateSession(t.Context(), r.Token, next); err != nil {
+				return err
+			}
+			r = next
+		}
+		return nil
+	}
+	list := func() error {
+		for {
+			select {
+			case <-rotated:
+				return nil
+			default:
+			}
+			records, err := s.ListSessions(t.Context(), "acme", "ann")
+			if err != nil {
+				return err
+			}
+			if len(records) != 2 || records[0].ID == records[1].ID {
+				return fmt.Errorf("%d sessions are listed, want 2", len(records))
+			}
+		}
+	}
+	race(t, rotate, list)
 }
 
 func raceRotate(t *testing.T, s store) {

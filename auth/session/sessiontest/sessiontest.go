@@ -25,7 +25,15 @@ var start = time.Date(2026, 3, 29, 0, 59, 59, 999_999_000, time.UTC)
 
 // Run tests a store. newStore gives an empty one; it is called once for each subtest, and those run at the same time. The
 // races take seconds where each act is a round trip, and much less with go test -short.
-func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
+func Run(t *testing.T, newStore func(t *testing.T) session.Store) { run(t, newStore, budget) }
+
+// RunWhole is [Run] without a bound of time, for the slow part of a test plan: 10,000 sessions end in the midst of
+// each kind of request, however long that takes.
+func RunWhole(t *testing.T, newStore func(t *testing.T) session.Store) {
+	run(t, newStore, 24*time.Hour)
+}
+
+func run(t *testing.T, newStore func(t *testing.T) session.Store, budget time.Duration) {
 	for _, c := range []struct {
 		name string
 		test func(t *testing.T, s store)
@@ -44,6 +52,8 @@ func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 		{"rotate kills the old token at once", rotateOld},
 		{"of concurrent rotations exactly one succeeds", raceRotate},
 		{"rotate brings no session back", raceRotateDelete},
+		{"no rotation outlives a bump", raceRotateBump},
+		{"list gives a session that rotates meanwhile once", raceRotateList},
 		{"data is replaced only when it is the old", data},
 		{"setting data changes nothing else", dataOnly},
 		{"there is no data without a session", dataUnknown},
@@ -63,7 +73,7 @@ func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			c.test(t, store{newStore(t), t})
+			c.test(t, store{newStore(t), t, budget})
 		})
 	}
 }
@@ -71,7 +81,8 @@ func Run(t *testing.T, newStore func(t *testing.T) session.Store) {
 // store calls a session.Store and fails the test on an error.
 type store struct {
 	session.Store
-	t *testing.T
+	t      *testing.T
+	budget time.Duration // of the sessions that end in the midst of requests
 }
 
 func (s store) create(r session.Record) session.Record {
