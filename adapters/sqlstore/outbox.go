@@ -40,7 +40,7 @@ const candidates = 16
 
 // ClaimLetter implements [outbox.Store]. It locks nothing between reading and writing: whoever writes first wins.
 func (o *Outbox) ClaimLetter(ctx context.Context, lease string, now, until time.Time) (outbox.Record, bool, error) {
-	for {
+	for try := 0; ; try++ {
 		due, err := o.letters(ctx, `SELECT `+letterColumns+` FROM ps_outbox
 			WHERE failed_at = 0 AND due_at <= ? AND leased_until <= ? ORDER BY due_at, id LIMIT ?`,
 			toMicros(now), toMicros(now), candidates)
@@ -50,21 +50,20 @@ func (o *Outbox) ClaimLetter(ctx context.Context, lease string, now, until time.
 		if len(due) == 0 {
 			return outbox.Record{}, false, nil
 		}
-		// Who does not get the first one has rivals, and parts from them.
-		rest := due[1:]
-		rand.Shuffle(len(rest), func(i, j int) { rest[i], rest[j] = rest[j], rest[i] })
-		for _, r := range due {
-			// Each other act on a letter changes one of those that are compared, so r is what the letter is.
-			n, err := o.db.exec(ctx, `UPDATE ps_outbox SET lease = ?, leased_until = ?, tries = tries + 1
-				WHERE id = ? AND failed_at = 0 AND leased_until <= ? AND tries = ? AND due_at = ? AND expires_at = ?`,
-				lease, toMicros(until), r.ID, toMicros(now), r.Tries, toMicros(r.Due), toMicros(r.Expires))
-			if err != nil {
-				return outbox.Record{}, false, fmt.Errorf("sqlstore: claim letter: %w", err)
-			}
-			if n == 1 {
-				r.Tries++
-				return r, true, nil
-			}
+		r := due[0]
+		if try > 0 { // there are rivals for the first one: part from them
+			r = due[rand.N(len(due))]
+		}
+		// Each other act on a letter changes one of the columns that are compared, so r is what the letter is.
+		n, err := o.db.exec(ctx, `UPDATE ps_outbox SET lease = ?, leased_until = ?, tries = tries + 1
+			WHERE id = ? AND failed_at = 0 AND leased_until <= ? AND tries = ? AND due_at = ? AND expires_at = ?`,
+			lease, toMicros(until), r.ID, toMicros(now), r.Tries, toMicros(r.Due), toMicros(r.Expires))
+		if err != nil {
+			return outbox.Record{}, false, fmt.Errorf("sqlstore: claim letter: %w", err)
+		}
+		if n == 1 {
+			r.Tries++
+			return r, true, nil
 		}
 	}
 }
