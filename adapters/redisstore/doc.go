@@ -26,6 +26,7 @@
 //	user:<tenant, user>     sorted set of a user's session IDs, by the server's time in milliseconds at which they go
 //	staff:<tenant, user>    the same of the sessions in which the user acts as somebody else
 //	tenant:<tenant>         the same of a tenant
+//	gone:<random text>      the index of a tenant whose sessions were all ended, until they are removed
 //	ends, seen              sorted sets of all session IDs, by Expires and by LastSeen in microseconds
 //	versions                hash of the versions of users; its empty field is the version of those not in it
 //	attempt:<32 bytes>      a counter of attempts, see below

@@ -22,6 +22,7 @@ var (
 	scriptDelete       = script("session.lua", "delete.lua", "allow-oom")
 	scriptBump         = script("session.lua", "bump.lua", "allow-oom")
 	scriptDeleteTenant = script("session.lua", "deletetenant.lua", "allow-oom")
+	scriptClear        = script("session.lua", "clear.lua", "allow-oom")
 	scriptList         = script("session.lua", "list.lua", "allow-oom")
 	scriptPrune        = script("session.lua", "prune.lua", "allow-oom")
 

@@ -259,6 +259,22 @@ func TestPruneManySessions(t *testing.T) {
 	require.EqualValues(t, many, n)
 }
 
+// The sessions of a tenant end in one act, however many they are, and none is left.
+func TestDeleteManyOfTenant(t *testing.T) {
+	t.Parallel()
+	db, c, prefix := open(t)
+	s, ctx := db.Sessions(), t.Context()
+	const many = 1203
+	for i := range many {
+		create(t, s, fmt.Sprint("u", i%7), fmt.Sprint("s", i))
+	}
+	n, err := s.DeleteTenant(ctx, "acme")
+	require.NoError(t, err)
+	require.Equal(t, many, n)
+	require.Equal(t, []string{prefix + ":versions"}, keys(t, c, prefix))
+	requireAlive(t, s, create(t, s, "u1", "again"))
+}
+
 // Portals that share a server do not see each other.
 func TestPrefixes(t *testing.T) {
 	t.Parallel()
