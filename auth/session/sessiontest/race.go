@@ -226,8 +226,11 @@ func skew(t *testing.T, s store) {
 			Now: now, AliveAfter: now.Add(-time.Hour), WriteBefore: now.Add(-time.Millisecond),
 		})
 	}
-	rounds := max(10, scaled(60))
-	for i := range rounds {
+	until := time.Now().Add(budget / 2)
+	for i := range max(10, scaled(5000)) {
+		if i >= 10 && time.Now().After(until) {
+			break
+		}
 		r := s.create(record("acme", "bob", fmt.Sprint("s", i)))
 		var acts []func() error
 		for _, clock := range []time.Time{start, fast, start.Add(-5 * time.Minute), start.Add(3 * time.Minute)} {
@@ -248,7 +251,7 @@ func skew(t *testing.T, s store) {
 		}
 		race(t, acts...)
 		if got := s.wantAlive(r.Token); !got.LastSeen.Equal(fast) {
-			t.Errorf("LastSeen is %v, want that of the fastest clock, %v", got.LastSeen, fast)
+			t.Fatalf("LastSeen is %v, want that of the fastest clock, %v", got.LastSeen, fast)
 		}
 	}
 	if _, err := s.BumpUser(t.Context(), "acme", "bob", ""); err != nil {
