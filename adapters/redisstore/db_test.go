@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -306,4 +307,51 @@ func TestNoAnswerFromReplicas(t *testing.T) {
 	for name, act := range acts(db.Sessions(), db.Attempts()) {
 		require.ErrorContains(t, act(ctx), "NOREPLICAS", name)
 	}
+}
+
+// The user that docs/redis.md tells to make may do all that is done, and nothing else.
+func TestACL(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/redis.md")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(page), "ACL SETUSER portal ")
+	require.True(t, ok)
+	rules, _, ok := strings.Cut(rest, "\n\n")
+	require.True(t, ok)
+
+	own := startServer(t)
+	ctx := t.Context()
+	admin := client(t, own.url())
+	setUser := []any{"ACL", "SETUSER", "portal"}
+	for _, rule := range strings.Fields(rules) {
+		setUser = append(setUser, rule)
+	}
+	require.NoError(t, admin.Do(ctx, setUser...).Err())
+
+	c := client(t, strings.Replace(own.url(), "//", "//portal:PASSWORD@", 1))
+	db, err := redisstore.New(ctx, c, redisstore.Config{Prefix: "portal"})
+	require.NoError(t, err)
+	// All there is to do of each script: once with a session and a counter, once without.
+	for range 2 {
+		create(t, db.Sessions(), "ann", fmt.Sprint("s", admin.DBSize(ctx).Val()))
+		for name, act := range acts(db.Sessions(), db.Attempts()) {
+			if err := act(ctx); err != nil {
+				require.ErrorIs(t, err, session.ErrNoSession, name)
+			}
+		}
+	}
+	for _, end := range []error{
+		db.Sessions().RotateSession(ctx, create(t, db.Sessions(), "bob", "b").Token, record("bob", "b")),
+		db.Attempts().SettleAttempt(ctx, []throttle.Key{lane(1, capped).Key}, nil),
+	} {
+		require.NoError(t, end)
+	}
+	_, err = db.Attempts().TakeAttempt(ctx, []throttle.Lane{address(1, windowed)}, now)
+	require.NoError(t, err)
+	_, err = db.Sessions().DeleteTenant(ctx, "acme")
+	require.NoError(t, err)
+
+	require.ErrorContains(t, c.Set(ctx, "other", "x", 0).Err(), "NOPERM")
+	require.ErrorContains(t, c.FlushDB(ctx).Err(), "NOPERM")
+	require.ErrorContains(t, c.ConfigSet(ctx, "save", "").Err(), "NOPERM")
 }
