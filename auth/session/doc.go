@@ -6,7 +6,7 @@
 // Make a [Manager] with [New]. [Manager.Start] begins a session after a login and sets its cookie,
 // [Manager.Load] gives the session of a request, [Manager.End] signs out. [Manager.List], [Manager.Revoke],
 // [Manager.RevokeUser] and [Manager.RevokeTenant] are for people who look after their own sessions, and for
-// administrators.
+// administrators. A [Value] keeps something of the application's in a session.
 //
 // # How it works
 //
@@ -15,7 +15,8 @@
 // session. Each request reads its session from the store, without a cache: an ended session is dead at once
 // (ASVS 7.4.1). The act that notes the last use only changes a session that is there, so that a request in
 // flight never brings an ended one back. A session ends when it was idle too long, when it is too old, or when
-// it is ended; [Manager.Rotate] gives it a new token and kills the old one in the same act (ASVS 7.2.4).
+// it is ended; [Manager.Rotate] and [Manager.Restamp] give it a new token and kill the old one in the same act (ASVS
+// 7.2.4). A user has as many sessions as [Config.MaxSessions] says; a login ends those used least recently beyond it.
 //
 // A request with two cookies of the session's name has no session: one of them was planted.
 //
@@ -28,5 +29,6 @@
 // # Stored format
 //
 // A session is one [Record]. Client is the JSON object {"device","addr","country"} with empty members left
-// out, sealed when [Config.Sealer] is given; readers ignore members that they do not know.
+// out, sealed when [Config.Sealer] is given; readers ignore members that they do not know. Data is empty, or a JSON object
+// with a member for each [Value], sealed behind the words "session data" and a line end when [Config.Sealer] is given.
 package session

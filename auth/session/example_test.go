@@ -49,3 +49,44 @@ func Example() {
 	// 200
 	// 401
 }
+
+func ExampleNewValue() {
+	type Draft struct {
+		Step int
+		City string
+	}
+	sessions, err := session.New(session.Config{Store: session.NewMemory(), Audit: audit.Discard})
+	if err != nil {
+		panic(err)
+	}
+	draft, err := session.NewValue[Draft](sessions, "draft")
+	if err != nil {
+		panic(err)
+	}
+
+	login := httptest.NewRecorder()
+	r := httptest.NewRequest("GET", "/", nil)
+	_, err = sessions.Start(r.Context(), login, r, session.Identity{
+		User: "u-17", Factors: []portalsec.FactorProof{{Kind: portalsec.FactorPassword, At: time.Now()}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	r.AddCookie(login.Result().Cookies()[0])
+
+	// In the handler of one page, and in that of a later one.
+	if err := draft.Set(r.Context(), r, Draft{Step: 2, City: "Gent"}); err != nil {
+		panic(err)
+	}
+	d, ok, err := draft.Get(r.Context(), r)
+	fmt.Println(d, ok, err)
+
+	if err := sessions.End(r.Context(), httptest.NewRecorder(), r); err != nil {
+		panic(err)
+	}
+	_, ok, err = draft.Get(r.Context(), r)
+	fmt.Println(ok, err)
+	// Output:
+	// {2 Gent} true <nil>
+	// false session: no session
+}

@@ -60,3 +60,25 @@ func Example() {
 	// attacker: 429, retry after 30s
 	// owner, same browser: 200
 }
+
+func ExampleThrottle_TakeMail() {
+	key := make([]byte, 32)
+	rand.Read(key)
+	th, err := throttle.New(throttle.Config{Store: throttle.NewMemory(), Key: key})
+	if err != nil {
+		log.Fatal(err)
+	}
+	origin := portalsec.Origin{Addr: netip.MustParseAddr("203.0.113.7")}
+	for range 4 {
+		d, err := th.TakeMail(context.Background(), throttle.Attempt{Account: "jan@example.com", Addr: origin.Prefix()})
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Println(d.Allowed, d.RetryAfter.Round(time.Second))
+	}
+	// Output:
+	// true 0s
+	// true 0s
+	// true 0s
+	// false 1m0s
+}
