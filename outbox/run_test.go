@@ -53,6 +53,14 @@ func TestFindsLettersOfOtherProcesses(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.Len(t, b.server.taken(), 1)
+
+		b.server.answer(func(ctx context.Context, _ portalsec.Mail) error { <-ctx.Done(); return ctx.Err() })
+		for range 6 {
+			other.queue(t, toAda)
+		}
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		require.Len(t, b.server.tries(), 5, "one look sets all four workers going")
 	})
 }
 

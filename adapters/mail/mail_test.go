@@ -3,6 +3,7 @@
 package mail_test
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -241,6 +242,23 @@ func TestServersThatSayNothing(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What goes wrong after the server has said yes must not have the mail sent again.
+func TestServerThatIsGoneAfterItsYes(t *testing.T) {
+	t.Parallel()
+	p := listen(t, func(c net.Conn) {
+		defer c.Close()
+		lines := bufio.NewScanner(c)
+		for _, step := range [][2]string{{"EHLO ", "220 localhost"}, {"MAIL FROM:", "250 localhost"}, {"RCPT TO:", "250 ok"}, {"DATA", "250 ok"}, {".", "354 go on"}} {
+			_, _ = io.WriteString(c, step[1]+"\r\n")
+			for lines.Scan() && !(step[0] == "." && lines.Text() == ".") && (step[0] == "." || !strings.HasPrefix(lines.Text(), step[0])) {
+			}
+		}
+		_, _ = io.WriteString(c, "250 taken\r\n")
+	})
+	p.tls = "none"
+	require.NoError(t, p.sender().Send(t.Context(), chinese))
 }
 
 func TestSendRefusesBadMails(t *testing.T) {
