@@ -40,12 +40,17 @@ func BenchmarkMiddleware(b *testing.B) {
 	w, r := httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil)
 	_, err = sessions.Start(b.Context(), w, r, session.Identity{User: "ann", Factors: []portalsec.FactorProof{{Kind: portalsec.FactorPassword, At: time.Now()}}})
 	must(err)
-	r.AddCookie(w.Result().Cookies()[0])
 	h := a.Middleware()(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if _, ok := portalsec.PrincipalFrom(r.Context()); !ok {
 			b.Error("nobody")
 		}
 	}))
+	// The first request after the session was started here gives it the token that goes with the user's roles.
+	first := httptest.NewRecorder()
+	r.AddCookie(w.Result().Cookies()[0])
+	h.ServeHTTP(first, r)
+	r = httptest.NewRequest("GET", "/", nil)
+	r.AddCookie(first.Result().Cookies()[0])
 	b.ReportAllocs()
 	for b.Loop() {
 		h.ServeHTTP(w, r)

@@ -188,6 +188,12 @@ func TestImpersonateRefuses(t *testing.T) {
 	_, err = f.Impersonate(portalsec.WithPrincipal(r.Context(), f.b.wantSignedIn()), httptest.NewRecorder(), r, f.user.ID, "why")
 	require.Equal(t, auth.ErrNoSession, err)
 
+	second := support{fixture: f.fixture, b: f.browser()}
+	second.login()
+	r = second.b.request("POST", "/")
+	_, err = f.Impersonate(portalsec.WithPrincipal(r.Context(), f.b.wantSignedIn()), httptest.NewRecorder(), r, f.user.ID, "why")
+	require.Equal(t, auth.ErrNoSession, err, "another session of the same person")
+
 	f.wait(5*time.Minute + time.Microsecond)
 	_, err = f.impersonate(f.user.ID, "why")
 	require.IsType(t, &auth.ProofNeededError{}, err)

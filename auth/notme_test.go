@@ -6,7 +6,6 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -462,6 +461,19 @@ func TestNotMeWithFaults(t *testing.T) {
 	require.Greater(t, steps, 8)
 }
 
+// noPasswords is an account store that cannot set passwords for now.
+type noPasswords struct {
+	auth.AccountStore
+	broken *bool
+}
+
+func (s noPasswords) SetPassword(ctx context.Context, id string, version int64, p auth.NewPassword) (bool, error) {
+	if *s.broken {
+		return false, errBroken
+	}
+	return s.AccountStore.SetPassword(ctx, id, version, p)
+}
+
 // TestNotMeTriesAll has a store that fails for good: what others can do is done.
 func TestNotMeTriesAll(t *testing.T) {
 	t.Parallel()
@@ -473,10 +485,21 @@ func TestNotMeTriesAll(t *testing.T) {
 	require.False(t, acc.HasPassword)
 	require.True(t, acc.FrozenUntil.After(f.now))
 	require.Empty(t, f.box.take())
+	require.Equal(t, audit.Error, f.last(audit.AuthReported).Outcome)
 	f.onBump = nil
 	require.NoError(t, f.report(token))
 	thief.wantSignedOut()
-	require.True(t, slices.ContainsFunc(f.events, func(e audit.Event) bool {
-		return e.Kind == audit.AuthReported && e.Outcome == audit.Error
-	}))
+
+	broken := false
+	f = reporting{desk: &desk{}, mailing: setUpMail(t, func(c *auth.Config) { c.Accounts = noPasswords{c.Accounts, &broken} })}
+	f.acc = f.account()
+	f.browser().mustLogin()
+	thief, token = f.stranger()
+	broken = true
+	require.ErrorIs(t, f.report(token), errBroken)
+	thief.wantSignedOut()
+	require.True(t, must(f.Account(t.Context(), f.acc.ID)).FrozenUntil.After(f.now))
+	broken = false
+	require.NoError(t, f.report(token))
+	require.False(t, must(f.Account(t.Context(), f.acc.ID)).HasPassword)
 }

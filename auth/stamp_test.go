@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 
@@ -43,7 +44,7 @@ func TestNewTokenAfterChangeOfRoles(t *testing.T) {
 	b := f.browser()
 	s := b.mustLogin()
 	for _, same := range [][]string{{"agent", "admin"}, {"admin", "agent"}, {"admin", "agent", "admin"}} {
-		f.roles = same
+		f.roles = slices.Clone(same)
 		_, w := b.get()
 		require.Empty(t, w.Result().Cookies(), "%v is no change", same)
 		require.Equal(t, same, f.roles, "what Roles gave stays in its order")
