@@ -1,8 +1,9 @@
 -- Sessions. token_hash is the SHA-256 of the cookie's token; id is public. client holds device, address and
--- country, sealed where the portal seals them.
+-- country, sealed where the portal seals them. The primary key is what never changes: a row that moves to another
+-- primary key is missed by a statement that waits for it, which here would be the end of a session.
 CREATE TABLE IF NOT EXISTS ps_session (
-	token_hash   VARBINARY(32) NOT NULL PRIMARY KEY,
-	id           VARCHAR(64)   NOT NULL UNIQUE,
+	token_hash   VARBINARY(32) NOT NULL UNIQUE,
+	id           VARCHAR(64)   NOT NULL PRIMARY KEY,
 	tenant       VARCHAR(255)  NOT NULL,
 	user_id      VARCHAR(255)  NOT NULL,
 	impersonator VARCHAR(255)  NOT NULL,
