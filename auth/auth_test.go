@@ -338,6 +338,8 @@ func TestNewRefuses(t *testing.T) {
 		`SignInPath "//evil.test"`:    func(c *auth.Config) { c.SignInPath = "//evil.test" },
 		`SignInPath "/login?from=1"`:  func(c *auth.Config) { c.SignInPath = "/login?from=1" },
 		`SignInPath "/login#form"`:    func(c *auth.Config) { c.SignInPath = "/login#form" },
+		`StepUpPath "//evil.test"`:    func(c *auth.Config) { c.StepUpPath = "//evil.test" },
+		`StepUpPath "/confirm?a=b"`:   func(c *auth.Config) { c.StepUpPath = "/confirm?a=b" },
 	} {
 		broken := c
 		change(&broken)

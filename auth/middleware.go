@@ -69,7 +69,8 @@ func (a *Auth) holder(r *http.Request, s session.Session, id string) (AccountRec
 //
 // The answer to the first request after a change of roles gives the session a new token, and the old one is dead (ASVS
 // 7.2.4). The rights do not wait for that: each request has those of its own time. Requests that were sent at the same
-// time with the old token and come later have no session. Do not let an answer that shared caches may keep pass through.
+// time with the old token and come later have no session; a sign-out among them cannot end one that it no longer knows,
+// and the browser may be left signed in. Do not let an answer that shared caches may keep pass through.
 func (a *Auth) Middleware() portalsec.Middleware {
 	return func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

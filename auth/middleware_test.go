@@ -128,6 +128,7 @@ func TestDenialOf(t *testing.T) {
 		{&auth.ThrottledError{RetryAfter: time.Minute}, 429, "too-many-attempts", time.Minute, "Wait a while, then try again."},
 		{auth.ErrNoPending, 401, "sign-in-required", 0, ""},
 		{auth.ErrNoSession, 401, "sign-in-required", 0, ""},
+		{auth.ErrFrozen, 403, "factors-frozen", 0, "Contact the administrators of the portal."},
 		{password.ErrBusy, 503, "busy", 5 * time.Second, "Try again in a few seconds."},
 		{fmt.Errorf("x: %w", weak), 422, "password-refused", 0, "One. Two."},
 		{auth.ErrNoToken, 404, "link-not-valid", 0, "It works once and for a limited time, and not after a later change to the account. Ask for a new one."},
