@@ -231,6 +231,32 @@ func TestValuesAreNotLost(t *testing.T) {
 	}
 }
 
+// rival is a store in which another request sets a value just before the first of our own sets.
+type rival struct {
+	session.Store
+	once *sync.Once
+}
+
+func (s rival) SetSessionData(ctx context.Context, h session.Hash, old, data []byte) (bool, error) {
+	s.once.Do(func() { _, _ = s.Store.SetSessionData(ctx, h, old, []byte(`{"theirs":1}`)) })
+	return s.Store.SetSessionData(ctx, h, old, data)
+}
+
+func TestSetTriesAgain(t *testing.T) {
+	t.Parallel()
+	f := setUp(t, func(c *session.Config) { c.Store = rival{c.Store, new(sync.Once)} })
+	ours, theirs := value[int](t, f, "ours"), value[int](t, f, "theirs")
+	b := f.browser()
+	b.start("ann")
+	require.NoError(t, ours.Set(t.Context(), b.request(), 2))
+	for want, v := range map[int]session.Value[int]{1: theirs, 2: ours} {
+		got, ok, err := v.Get(t.Context(), b.request())
+		require.NoError(t, err)
+		require.True(t, ok)
+		require.Equal(t, want, got)
+	}
+}
+
 // loser is a store in which another request is always faster.
 type loser struct{ session.Store }
 

@@ -92,6 +92,12 @@ func TestMailIsApart(t *testing.T) {
 	require.NoError(t, th.Success(t.Context(), a))
 	require.False(t, takeMail(t, th, a).Allowed)
 	require.True(t, takeMail(t, th, throttle.Attempt{Account: "piet", Addr: addr(1)}).Allowed)
+
+	for i := range 50 {
+		require.True(t, take(t, th, throttle.Attempt{Account: fmt.Sprint("user", i), Addr: addr(2)}).Allowed)
+	}
+	require.False(t, take(t, th, throttle.Attempt{Account: "piet", Addr: addr(2)}).Allowed)
+	require.True(t, takeMail(t, th, throttle.Attempt{Account: "piet", Addr: addr(2)}).Allowed, "guesses fill no mail lane")
 }
 
 func TestPruneMail(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -103,6 +104,27 @@ func TestWaits(t *testing.T) {
 			require.True(t, next().Allowed)
 		})
 	}
+}
+
+// What is closed opens by no waiting, so a visitor is told that before any wait, whatever the order of the lanes.
+func TestClosedComesFirst(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 5, 4, 3, 2, 1, 0, time.UTC)
+	closed := throttle.Lane{Key: throttle.Key{1}, Kind: throttle.KindAccount, Limit: throttle.Limit{Free: 1, Wait: time.Second, MaxWait: time.Minute, Cap: 5}}
+	slow := throttle.Lane{Key: throttle.Key{2}, Kind: throttle.KindAddress, Limit: throttle.Limit{Free: 1, Wait: time.Hour, MaxWait: time.Hour}}
+	slower := throttle.Lane{Key: throttle.Key{3}, Kind: throttle.KindMail, Limit: throttle.Limit{Free: 1, Wait: 2 * time.Hour, MaxWait: 2 * time.Hour}}
+	full := throttle.Counter{Failures: 5, Since: now, Last: now}
+	decide := func(lanes ...throttle.Lane) throttle.Decision {
+		d, next := throttle.Decide(lanes, slices.Repeat([]throttle.Counter{full}, len(lanes)), now)
+		require.Nil(t, next)
+		return d
+	}
+	want := throttle.Decision{RetryAfter: time.Minute, By: throttle.KindAccount, Closed: true}
+	require.Equal(t, want, decide(closed, slow))
+	require.Equal(t, want, decide(slow, closed))
+	want = throttle.Decision{RetryAfter: 2 * time.Hour, By: throttle.KindMail}
+	require.Equal(t, want, decide(slow, slower))
+	require.Equal(t, want, decide(slower, slow))
 }
 
 func TestAddressWaits(t *testing.T) {

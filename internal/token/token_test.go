@@ -60,6 +60,9 @@ func TestRead(t *testing.T) {
 	}{
 		"one":                {[]string{"a=b; __Host-session=v; c=d"}, "v", true},
 		"no space":           {[]string{"a=b;__Host-session=v"}, "v", true},
+		"space around":       {[]string{"a=b;\t __Host-session \t=  v \t; c=d"}, "v", true},
+		"longer name":        {[]string{"__Host-sessions=v"}, "", false},
+		"prefix only":        {[]string{"__Host-=v"}, "", false},
 		"none":               {nil, "", false},
 		"other name":         {[]string{"session=v"}, "", false},
 		"other case":         {[]string{"__host-session=v"}, "", false},
