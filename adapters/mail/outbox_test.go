@@ -99,7 +99,8 @@ func recipients(t *testing.T, mails []string) map[string]int {
 func TestServerIsKilledAndComesBack(t *testing.T) {
 	t.Parallel()
 	server := startServer(t, "")
-	p := newPost(t, server.sender(), time.Minute)
+	// The clock runs fast below, and a lease is as long as this at least; the sender has a timeout of its own.
+	p := newPost(t, server.sender(), 12*time.Hour)
 	const letters = 12
 
 	for i := range 4 {
