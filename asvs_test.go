@@ -76,10 +76,10 @@ func readASVS(page string) (rows []asvsRow, problems []string) {
 			}
 			r.tests = append(r.tests, asvsTest{m[1], m[2]})
 		}
-		// A row without a test says whose matter it is instead.
-		open := strings.HasPrefix(r.how, "Not yet: ") || strings.HasPrefix(r.how, "The portal's: ")
+		// A row without a test says why.
+		open := strings.HasPrefix(r.how, "Not yet: ") || strings.HasPrefix(r.how, "Not offered: ")
 		if len(r.tests) == 0 && !open {
-			problems = append(problems, r.id+": no test, and neither \"Not yet: \" nor \"The portal's: \"")
+			problems = append(problems, r.id+": no test, and neither \"Not yet: \" nor \"Not offered: \"")
 		}
 		rows = append(rows, r)
 	}
@@ -174,6 +174,35 @@ func TestASVSRulesFindABrokenPage(t *testing.T) {
 		"--- PASS: TestC (0.00s)\n--- FAIL: TestD (0.00s)\nFAIL\nFAIL\t"+module+"\t0.1s\n",
 		"--- PASS: TestD (0.00s)\nok  \t"+module+"\t0.1s\n")
 	require.Equal(t, map[asvsTest]bool{{"auth", "TestA"}: true, {".", "TestC"}: true}, got)
+}
+
+// TestAuthPageNamesEveryCall keeps the pathways of docs/auth.md whole (ASVS 6.1.3): each exported call of auth.Auth is on
+// the page.
+func TestAuthPageNamesEveryCall(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("docs/auth.md")
+	require.NoError(t, err)
+	files, err := filepath.Glob("auth/*.go")
+	require.NoError(t, err)
+	calls := 0
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		for _, d := range f.Decls {
+			fn, ok := d.(*ast.FuncDecl)
+			if !ok || fn.Recv == nil || !fn.Name.IsExported() {
+				continue
+			}
+			star, ok := fn.Recv.List[0].Type.(*ast.StarExpr)
+			if ok && star.X.(*ast.Ident).Name == "Auth" {
+				calls++
+				if !strings.Contains(string(page), "`"+fn.Name.Name) {
+					t.Errorf("docs/auth.md does not name %s", fn.Name.Name)
+				}
+			}
+		}
+	}
+	require.Greater(t, calls, 30)
 }
 
 func TestASVS(t *testing.T) {
