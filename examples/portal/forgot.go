@@ -4,16 +4,24 @@ package main
 
 import "net/http"
 
+type forgotView struct {
+	Email string
+	Mail  bool // there is a mail server
+}
+
 func (a *app) forgotPage(w http.ResponseWriter, r *http.Request) error {
-	return a.render(w, r, http.StatusOK, "forgot", page{Title: "Forgot your password?", Data: loginForm{}})
+	return a.showForgot(w, r, http.StatusOK, "")
+}
+
+func (a *app) showForgot(w http.ResponseWriter, r *http.Request, status int, mistake string) error {
+	return a.render(w, r, status, "forgot", page{Title: "Forgot your password?", Error: mistake,
+		Data: forgotView{Email: r.PostFormValue("email"), Mail: a.mails()}})
 }
 
 // forgot has a link sent with which to choose a new password. The answer is the same whether or not there is an
 // account with the address.
 func (a *app) forgot(w http.ResponseWriter, r *http.Request) error {
-	show := func(status int, text string) error {
-		return a.render(w, r, status, "forgot", page{Title: "Forgot your password?", Error: text, Data: loginForm{Email: r.PostFormValue("email")}})
-	}
+	show := func(status int, text string) error { return a.showForgot(w, r, status, text) }
 	email, err := line(r, "email", 254, true)
 	if err != nil {
 		return mistake(err, show)

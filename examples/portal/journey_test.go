@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
@@ -78,7 +79,7 @@ func (v *visitor) look(name string) {
 // TestPeople is the journey of somebody who registers and of those around them.
 func TestPeople(t *testing.T) {
 	chromium(t)
-	p := start(t, filepath.Join(t.TempDir(), "data"))
+	p := start(t, filepath.Join(t.TempDir(), "data"), "-password-age", "4320h")
 	p.openFor("noordzee")
 	p.openFor("vondel")
 	const email = "femke@people.example"
@@ -195,6 +196,15 @@ func TestPeople(t *testing.T) {
 	guest.look("welcome")
 	guest.choose(newPassword)
 	guest.signIn(account{Email: "guus@people.example", Password: newPassword})
+	require.Equal(t, "/", guest.path())
+
+	p.exec(`UPDATE ps_account SET password_set_at = password_set_at - ? WHERE last_login_at = (SELECT MAX(last_login_at) FROM ps_account)`,
+		(4321 * time.Hour).Microseconds())
+	guest.signOut()
+	guest.signIn(account{Email: "guus@people.example", Password: newPassword})
+	require.Equal(t, "/password", guest.path())
+	guest.look("expired")
+	guest.choose(otherPassword)
 	require.Equal(t, "/", guest.path())
 
 	// A supervisor acts as the customer.

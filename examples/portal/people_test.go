@@ -383,6 +383,25 @@ func TestAccount(t *testing.T) {
 	require.NotContains(t, c.get("/account").body, "End all others")
 }
 
+// TestNoMailServer: without one nobody registers or resets a password, and the pages say so.
+func TestNoMailServer(t *testing.T) {
+	t.Parallel()
+	p := fresh(t, "-demo=false")
+	p.exec(`UPDATE portal_organisation SET open = TRUE`)
+	c := p.browser()
+	require.Contains(t, c.get("/forgot").body, "sends no mail yet")
+	require.Contains(t, c.get("/register").body, "Nobody can register")
+	for path, fields := range map[string][]string{
+		"/forgot":   {"email", "boss@example.org"},
+		"/register": {"tenant", "main", "name", "N", "email", "n@example.org"},
+	} {
+		res := c.post(path, fields...)
+		require.Equal(t, http.StatusServiceUnavailable, res.status)
+		require.Contains(t, res.body, "ask the administrators")
+	}
+	p.client().sends(http.StatusServiceUnavailable, "no-mail", http.MethodPost, "/api/reset/request", object{"email": "boss@example.org"})
+}
+
 // TestExpired signs in with a password that is too old.
 func TestExpired(t *testing.T) {
 	t.Parallel()

@@ -26,9 +26,11 @@ func (a *app) registerPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *app) showRegister(w http.ResponseWriter, r *http.Request, status int, v registerView, mistake string) error {
-	var err error
-	if v.Open, err = a.store.openForRegistration(r.Context()); err != nil {
-		return err
+	if a.mails() { // there is no account without the mailed link
+		var err error
+		if v.Open, err = a.store.openForRegistration(r.Context()); err != nil {
+			return err
+		}
 	}
 	return a.render(w, r, status, "register", page{Title: "Register", Error: mistake, Data: v})
 }
@@ -40,14 +42,16 @@ func (a *app) register(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return mistake(err, show)
 	}
-	v.Lang = lang
+	if lang != "" {
+		v.Lang = lang
+	}
 	if v.Name, err = line(r, "name", 100, true); err != nil {
 		return mistake(err, show)
 	}
 	if v.Email, err = line(r, "email", 254, true); err != nil {
 		return mistake(err, show)
 	}
-	err = a.askRegistration(r, auth.NewRegistration{Tenant: v.Tenant, Email: v.Email, Name: v.Name, Lang: lang})
+	err = a.askRegistration(r, auth.NewRegistration{Tenant: v.Tenant, Email: v.Email, Name: v.Name, Lang: v.Lang})
 	if d, ok := refusal(err); ok {
 		retryAfter(w, d)
 		return show(d.Status, d.Detail)
