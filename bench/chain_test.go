@@ -106,7 +106,7 @@ func newPortal(tb testing.TB, rec audit.Recorder) *portal {
 	made(err)
 	store := auth.NewMemory()
 	accounts, err := auth.New(auth.Config{
-		Accounts: store, Pending: store, Profile: ring.Field("account", "profile", crypto.WithIndex(crypto.NormaliseEmail)),
+		Accounts: store, OneTime: store, Profile: ring.Field("account", "profile", crypto.WithIndex(crypto.NormaliseEmail)),
 		Hasher: hasher, Policy: rules, Sessions: sessions, Throttle: attempts, Roles: roles, SecondFactor: factors, Audit: rec,
 	})
 	made(err)
