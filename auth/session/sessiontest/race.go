@@ -120,7 +120,7 @@ func raceRotateDelete(t *testing.T, s store) {
 
 // raceRotateBump ends all sessions of a user while one of them gets a new token.
 func raceRotateBump(t *testing.T, s store) {
-	for i := range max(10, scaled(200)) {
+	for i := range max(30, scaled(200)) {
 		r := s.create(record("acme", "ann", fmt.Sprint("s", i)))
 		next := r
 		next.Token = token(fmt.Sprint("next", i))
@@ -279,7 +279,7 @@ func raceData(t *testing.T, s store) {
 	r.Data = nil
 	s.create(r)
 	const requests = 8
-	each := scaled(40)
+	each := max(5, scaled(40))
 	count := func() error {
 		for range each {
 			for won := false; !won; {
@@ -317,7 +317,7 @@ func raceData(t *testing.T, s store) {
 // raceBump starts sessions with a version that was read before all sessions of the user are ended.
 func raceBump(t *testing.T, s store) {
 	const logins = 8
-	for i := range max(3, scaled(30)) {
+	for i := range 30 {
 		v := s.version("acme", "ann")
 		acts := []func() error{func() error { _, err := s.BumpUser(t.Context(), "acme", "ann", ""); return err }}
 		for j := range logins {
@@ -328,6 +328,9 @@ func raceBump(t *testing.T, s store) {
 				}
 				return err
 			})
+		}
+		if i%2 == 1 {
+			slices.Reverse(acts)
 		}
 		race(t, acts...)
 		s.want("acme", "ann")
