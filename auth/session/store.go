@@ -59,9 +59,9 @@ type Touch struct {
 // has ended, and reads no clock of its own. It shares no Factors with its callers. Client and Data it may share, because
 // nobody changes their bytes once they were handed over.
 //
-// A suggested table: token_hash (32 bytes, primary key), id (unique), tenant and user_id (indexed together),
-// impersonator (indexed with tenant), stamp, factors (JSON), client, data, and the four times in microseconds;
-// beside it a table of versions with the key tenant, user_id.
+// A suggested table: id (primary key, so that a rotation changes none), token_hash (32 bytes, unique), tenant and user_id
+// (indexed together), impersonator (indexed with tenant), stamp, factors (JSON), client, data, and the four times in
+// microseconds; beside it a table of versions with the key tenant, user_id.
 type Store interface {
 	// CreateSession adds a session if the user's version is still the one given, and returns ErrNoSession and
 	// adds nothing when it has risen: all of the user's sessions were ended while this one was being prepared.
