@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redisstore keeps sessions and counters of attempts in Redis 7 or later, or in a server that speaks its
-// protocol and runs its scripts, such as Valkey.
+// Package redisstore keeps sessions and counters of attempts in Redis 7 or later.
 //
 // Make a client from [Options], start with [New], and take the stores of packages auth/session and auth/throttle from
 // the [DB] that it gives. There is no cache: what one process ends is over for the next request of every other one.

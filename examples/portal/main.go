@@ -29,6 +29,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/portalsec/portalsec/adapters/redisstore"
 	"github.com/portalsec/portalsec/crypto"
 )
 
@@ -147,10 +148,9 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 		return cfg, usageError{err}
 	}
 	if shared != "" {
-		if cfg.redis, err = redis.ParseURL(shared); err != nil { // the error would quote a password
+		if cfg.redis, err = redisstore.Options(shared); err != nil {
 			return cfg, usageError{errors.New("-redis: want redis://HOST:PORT/DATABASE or rediss://...")}
 		}
-		cfg.redis.ContextTimeoutEnabled, cfg.redis.MaxRetries = true, -1 // an act whose answer was lost is not done twice
 	}
 	if public == "" {
 		// Beyond this machine a browser must not send the session in the clear.
