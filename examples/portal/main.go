@@ -149,7 +149,7 @@ func parseFlags(args []string, stderr io.Writer) (config, error) {
 	}
 	if shared != "" {
 		if cfg.redis, err = redisstore.Options(shared); err != nil {
-			return cfg, usageError{errors.New("-redis: want redis://HOST:PORT/DATABASE or rediss://...")}
+			return cfg, usageError{errors.New("-redis: want redis://HOST:PORT/DATABASE, or rediss:// with TLS")}
 		}
 	}
 	if public == "" {
