@@ -280,7 +280,7 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 		Profile: ring.Field("account", "profile", crypto.WithIndex(crypto.NormaliseEmail)),
 		Hasher:  hasher, Policy: rules, Sessions: a.sessions, Throttle: a.attempts,
 		Roles: a.roles, SecondFactor: a.mfa, Audit: a.audit, Deny: a.deny, SignInPath: "/login", StepUpPath: "/confirm",
-		Mail: mailer, PublicURL: cfg.publicURL, PortalName: "Support and appointments", Incidents: a,
+		Mail: mailer, PublicURL: cfg.publicURL, PortalName: "Service Desk", Incidents: a,
 	}); err != nil {
 		return nil, err
 	}
