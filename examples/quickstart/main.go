@@ -29,8 +29,9 @@ func main() {
 	invoiceRead := rbac.Permission("invoice.read", "read invoices")
 	policy := fstest.MapFS{"policy.yaml": {Data: []byte(`roles: {clerk: {description: "keeps the books", allow: [invoice.read]}}`)}}
 	roles := must(rbac.Open(ctx, must(rbac.NewCatalog(invoiceRead)), rbac.Config{Policy: policy, Assignments: rbac.NewMemory(), Audit: log, SignIn: "/login"}))
+	people := auth.NewMemory()
 	accounts := must(auth.New(auth.Config{
-		Accounts: auth.NewMemory(), Profile: ring.Field("account", "profile", crypto.WithIndex(crypto.NormaliseEmail)),
+		Accounts: people, OneTime: people, Profile: ring.Field("account", "profile", crypto.WithIndex(crypto.NormaliseEmail)),
 		Hasher: must(password.New(password.Config{})), Policy: must(password.NewPolicy(password.PolicyConfig{})),
 		Sessions: must(session.New(session.Config{Store: session.NewMemory(), InsecureCookie: true, Audit: log})), // plain HTTP, on this machine
 		Throttle: must(throttle.New(throttle.Config{Store: throttle.NewMemory(), Key: must(ring.Subkey("throttle"))})), Roles: roles, Audit: log}))
