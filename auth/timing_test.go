@@ -72,9 +72,8 @@ func (c trial) samples(seed uint64, n int) (times [2][]float64) {
 // sign of the shift, by its normal approximation, which is good from 20 samples on. Ties get the mean of their ranks.
 func tell(a, b []float64) (gap, p float64) {
 	type sample struct {
-		v    float64
-		of   int
-		rank float64
+		v  float64
+		of int
 	}
 	var all []sample
 	for _, v := range a {
