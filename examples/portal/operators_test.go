@@ -111,6 +111,27 @@ func TestHelpUser(t *testing.T) {
 	require.Contains(t, p.as("noordzee", "customer").get("/tickets").body, "Referral letter", "the customers' tickets stay")
 }
 
+// TestDeleteUser leaves nothing of the user's own behind: no second factor, no contact details, no session.
+func TestDeleteUser(t *testing.T) {
+	t.Parallel()
+	p := fresh(t)
+	admin := p.as("noordzee", "administrator")
+	path := admin.user("Joris Bakker")
+	agent := p.as("noordzee", "agent")
+	_, enrolment := agent.call("/api/enrol", nil)
+	code, err := totp.GenerateCode(enrolment["secret"].(string), time.Now())
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, status(agent.call("/api/mfa", map[string]string{"code": code})))
+	require.Equal(t, http.StatusSeeOther, agent.post("/account/contact", "phone", "+31 20 555 01 23", "address", "").status)
+
+	require.Equal(t, http.StatusSeeOther, admin.post(path+"/delete").status)
+	require.Equal(t, http.StatusUnauthorized, agent.get("/api/me").status)
+	id := strings.TrimPrefix(path, "/admin/users/")
+	for _, of := range []string{"ps_account WHERE id", "ps_session WHERE user_id", "ps_mfa_factor WHERE user_id", "portal_contact WHERE account_id"} {
+		require.Zero(t, query[int](p, `SELECT COUNT(*) FROM `+of+` = ?`, id), of)
+	}
+}
+
 // TestActAs lets a supervisor see what a customer sees, and nobody gain by it.
 func TestActAs(t *testing.T) {
 	t.Parallel()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 
+	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/auth"
 	"github.com/portalsec/portalsec/auth/session"
 	"github.com/portalsec/portalsec/rbac"
@@ -115,12 +116,14 @@ func (a *app) deleteUser(r *http.Request, acc auth.Account) error {
 	if err := a.auth.DeleteAccount(ctx, acc.ID); err != nil {
 		return err
 	}
+	// The account is gone, so there is no second try: one that fails must not keep the others.
+	err = a.store.deleteContact(ctx, acc.Tenant, acc.ID)
 	for _, f := range factors {
-		if err := a.mfa.Remove(ctx, acc.Tenant, acc.ID, f.ID); err != nil {
-			return err
+		if f.Kind != portalsec.FactorRecovery { // recovery codes go with the factor that they stand in for
+			err = errors.Join(err, a.mfa.Remove(ctx, acc.Tenant, acc.ID, f.ID))
 		}
 	}
-	return a.store.deleteContact(ctx, acc.Tenant, acc.ID)
+	return err
 }
 
 // endAllSessions signs out everybody of the organisation, the administrator included.
