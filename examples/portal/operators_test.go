@@ -15,6 +15,9 @@ import (
 
 	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/portalsec/portalsec/audit"
+	"github.com/portalsec/portalsec/audit/ledger"
 )
 
 // user gives the path of a user's page for administrators.
@@ -187,6 +190,11 @@ func TestReports(t *testing.T) {
 
 	admin := p.as("noordzee", "administrator")
 	path := admin.user("Joris Bakker")
+	closed, err := ledger.Read(t.Context(), filepath.Join(p.data, "audit"), ledger.Query{Tenant: "noordzee", Kinds: []audit.Kind{"app.report_closed"}, Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, closed, 1, "once, and not for the refused ones")
+	require.Equal(t, []audit.Pseudonym{audit.Pseudonym(strings.TrimPrefix(path, "/admin/users/"))}, closed[0].Event.Subjects, "the user whom it is about")
+	require.NotEqual(t, closed[0].Event.Subjects[0], closed[0].Event.Actor)
 	require.Contains(t, admin.get(path).body, "second factors frozen until")
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/unlock").status)
 	require.NotContains(t, admin.get(path).body, "second factors frozen until")

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"net/http"
 	"time"
 
@@ -53,17 +52,12 @@ func (s *store) reports(ctx context.Context, tenant string, limit int) ([]report
 	return list, rows.Err()
 }
 
-func (s *store) closeReport(ctx context.Context, tenant, id, by string, at time.Time, record func() error) error {
-	return s.change(ctx, record, func(tx *sql.Tx) error {
-		res, err := tx.ExecContext(ctx, `UPDATE portal_report SET closed_at = ?, closed_by = ?
-			WHERE id = ? AND tenant = ? AND closed_at IS NULL`, micros(at), by, id, tenant)
-		if err != nil {
-			return err
-		}
-		if n, err := res.RowsAffected(); err != nil || n == 0 {
-			return errors.Join(err, errNotFound)
-		}
-		return nil
+// closeReport closes an open report. record is given the account that it is about.
+func (s *store) closeReport(ctx context.Context, tenant, id, by string, at time.Time, record func(account string) error) error {
+	var account string
+	return s.change(ctx, func() error { return record(account) }, func(tx *sql.Tx) error {
+		return notFound(tx.QueryRowContext(ctx, `UPDATE portal_report SET closed_at = ?, closed_by = ?
+			WHERE id = ? AND tenant = ? AND closed_at IS NULL RETURNING account_id`, micros(at), by, id, tenant).Scan(&account))
 	})
 }
 
@@ -107,7 +101,8 @@ func (a *app) closeReport(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	id := r.PathValue("id")
-	if err := a.store.closeReport(ctx, p.Tenant, id, p.ID, a.now(), a.recording(ctx, reportClosed, "report", id, p.ID)); err != nil {
+	record := func(account string) error { return a.recording(ctx, reportClosed, "report", id, account)() }
+	if err := a.store.closeReport(ctx, p.Tenant, id, p.ID, a.now(), record); err != nil {
 		return err
 	}
 	return done(w, r, "/admin/reports", "report")
