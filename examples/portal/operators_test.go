@@ -211,6 +211,16 @@ func TestRegistrationSwitch(t *testing.T) {
 	require.Equal(t, http.StatusSeeOther, admin.post("/admin/security", "form", "security").status)
 	require.NotContains(t, p.client().get("/register").body, "Vondel Housing")
 	require.Equal(t, http.StatusForbidden, p.as("vondel", "agent").post("/admin/security", "form", "security", "open", "on").status)
+
+	// The log tells which way, and of nothing else that was saved with the same form.
+	require.Equal(t, http.StatusSeeOther, admin.post("/admin/security", "form", "security").status)
+	log, err := ledger.Read(t.Context(), filepath.Join(p.data, "audit"), ledger.Query{Tenant: "vondel", Kinds: []audit.Kind{"app.registration_switched"}, Limit: 10})
+	require.NoError(t, err)
+	require.Len(t, log, 2)
+	for i, open := range []string{"false", "true"} { // newest first
+		require.Equal(t, []audit.Detail{{Name: "open", Value: open}}, log[i].Event.Details)
+		require.Empty(t, log[i].Event.Subjects, "it is about nobody")
+	}
 }
 
 // TestMailServerDown: mail waits, and the administrator sees that it does; nobody's request waits for it.

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/portalsec/portalsec/audit"
@@ -70,6 +71,7 @@ func (a *app) securityPage(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *app) saveSecurity(w http.ResponseWriter, r *http.Request) error {
+	ctx := r.Context()
 	p, err := a.demand(r, securityEdit)
 	if err != nil {
 		return err
@@ -77,17 +79,29 @@ func (a *app) saveSecurity(w http.ResponseWriter, r *http.Request) error {
 	if r.PostFormValue("form") != "security" {
 		return invalid("The form did not arrive whole. Please send it again.") // no box may mean no form
 	}
-	policy, err := a.mfa.Policy(r.Context(), p.Tenant)
+	policy, err := a.mfa.Policy(ctx, p.Tenant)
 	if err != nil {
 		return err
 	}
 	policy.Everyone = r.PostFormValue("everyone") == "on"
-	if err := a.mfa.SetPolicy(r.Context(), p.Tenant, policy); err != nil {
+	if err := a.mfa.SetPolicy(ctx, p.Tenant, policy); err != nil {
 		return err
 	}
-	if err := a.store.setOpen(r.Context(), p.Tenant, r.PostFormValue("open") == "on",
-		a.recording(r.Context(), registrationSwitched, "organisation", p.Tenant, p.ID)); err != nil {
+	org, err := a.store.organisation(ctx, p.Tenant)
+	if err != nil {
 		return err
+	}
+	if open := r.PostFormValue("open") == "on"; open != org.Open {
+		err = a.store.setOpen(ctx, p.Tenant, open, func() error {
+			return a.audit.Record(ctx, audit.Event{
+				Kind: registrationSwitched, Outcome: audit.Success,
+				Target:  &audit.Target{Type: "organisation", ID: p.Tenant},
+				Details: []audit.Detail{{Name: "open", Value: strconv.FormatBool(open)}},
+			})
+		})
+		if err != nil {
+			return err
+		}
 	}
 	return done(w, r, "/admin/security", "saved")
 }
