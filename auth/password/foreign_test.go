@@ -64,6 +64,27 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
+// To these a password is the same with zero bytes behind it, and to bcrypt also when it comes again behind one. Who knows
+// the password must not be able to have it replaced by such another, which its owner would never type.
+func TestNoRehashWithZeroBytes(t *testing.T) {
+	t.Parallel()
+	h := fast(t, password.Config{})
+	for _, file := range []string{"bcrypt.txt", "pbkdf2.txt", "scrypt.txt"} {
+		found := 0
+		for _, v := range vectors(t, file) {
+			for _, pw := range []string{v.password + "\x00", v.password + "\x00" + v.password} {
+				res, err := h.Verify(t.Context(), v.stored, pw)
+				require.NoError(t, err, v.stored)
+				require.False(t, res.NeedsRehash, v.stored)
+				if res.OK {
+					found++
+				}
+			}
+		}
+		require.NotZero(t, found, "%s has no such pair", file)
+	}
+}
+
 // RFC 7914 sections 11 and 12. The other vectors there have an empty password or salt, or ask for 1 GiB.
 func TestRFC7914(t *testing.T) {
 	t.Parallel()

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 
 	"github.com/portalsec/portalsec"
 )
@@ -199,7 +200,8 @@ type Result struct {
 	// OK tells that the password is right.
 	OK bool
 	// NeedsRehash tells that the stored hash was made by another algorithm or with other parameters than the
-	// configured ones: replace it by a new [Hasher.Hash] of the password. Only set when OK is.
+	// configured ones: replace it by a new [Hasher.Hash] of the password. Only set when OK is, and never for a
+	// password with a zero byte, which some algorithms do not tell from others.
 	NeedsRehash bool
 }
 
@@ -233,7 +235,8 @@ func (h *Hasher) Verify(ctx context.Context, stored, pw string) (Result, error) 
 	if err != nil {
 		return Result{}, err
 	}
-	return Result{OK: ok, NeedsRehash: ok && !h.fresh(want)}, nil
+	// bcrypt and PBKDF2 take "a" and "a\x00" for one password. A new hash of the latter would be one of another.
+	return Result{OK: ok, NeedsRehash: ok && !h.fresh(want) && strings.IndexByte(pw, 0) < 0}, nil
 }
 
 // fresh tells whether a hash is such as Hash makes. The parameters of the algorithm that is not configured are zero, which no
