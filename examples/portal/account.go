@@ -128,6 +128,18 @@ func (a *app) saveProfile(w http.ResponseWriter, r *http.Request) error {
 	return done(w, r, "/account", "saved")
 }
 
+// fresh asks who was signed in for long to prove once more who they are: whoever finds a browser open must not be able
+// to throw the user out elsewhere (ASVS 7.5.2) or to take their second factor away (ASVS 7.5.1).
+func (a *app) fresh(h handler) handler {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		p, _ := portalsec.PrincipalFrom(r.Context())
+		if err := a.auth.CheckFresh(p, 0); err != nil {
+			return err
+		}
+		return h(w, r)
+	}
+}
+
 func (a *app) revokeSession(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	p, _ := portalsec.PrincipalFrom(ctx)
@@ -149,9 +161,6 @@ func (a *app) revokeOthers(w http.ResponseWriter, r *http.Request) error {
 func (a *app) removeFactor(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
 	p, _ := portalsec.PrincipalFrom(ctx)
-	if err := a.auth.CheckFresh(p, 0); err != nil {
-		return err
-	}
 	if err := a.mfa.Remove(ctx, p.Tenant, p.ID, r.PathValue("id")); err != nil {
 		switch {
 		case errors.Is(err, mfa.ErrNotFound):

@@ -106,6 +106,15 @@ func TestStepUp(t *testing.T) {
 	admin.header.Set("Referer", p.url+"/admin/security")
 	require.Contains(t, admin.post("/admin/security", "form", "security").body, `href="/confirm?next=%2Fadmin%2Fsecurity"`)
 	require.Equal(t, "/confirm?next=%2Fenrol", agent.get("/enrol").header.Get("Location"))
+	agent.header.Set("Referer", p.url+"/account")
+	for _, path := range []string{"/account/sessions/revoke-others", "/account/sessions/x/revoke", "/account/factors/x/remove"} {
+		require.Contains(t, agent.post(path).body, `href="/confirm?next=%2Faccount"`, path)
+	}
+	for _, path := range []string{"/api/sessions/others", "/api/sessions/x"} {
+		res := agent.do(http.MethodDelete, path, "", nil)
+		require.Equal(t, http.StatusForbidden, res.status, path)
+		require.Contains(t, res.body, "reauthentication-required", path)
+	}
 
 	confirmed := agent.post("/confirm", "next", "/enrol", "password", p.account("noordzee", "agent").Password)
 	require.Equal(t, "/enrol", confirmed.header.Get("Location"))
