@@ -170,6 +170,6 @@ func (a *app) removeFactor(w http.ResponseWriter, r *http.Request) error {
 		}
 		return a.accountRefused(w, r, err)
 	}
-	a.factorChanged(ctx, factorRemoved, p.ID)
+	a.notify(ctx, factorRemoved, p.ID, "") // ASVS 6.3.7
 	return done(w, r, "/account", "factor")
 }

@@ -223,8 +223,6 @@ func (a *app) afterChange(w http.ResponseWriter, r *http.Request, ap appointment
 	if err != nil {
 		return mistake(err, func(status int, text string) error { return a.showAppointments(w, r, status, text) })
 	}
-	if err := a.notify(r.Context(), appointmentChanged, ap.Customer, "/appointments"); err != nil {
-		return err
-	}
+	a.notify(r.Context(), appointmentChanged, ap.Customer, "/appointments")
 	return done(w, r, "/appointments", notice)
 }

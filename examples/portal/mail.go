@@ -99,8 +99,14 @@ var letterTexts = map[string]map[string]letterText{
 }
 
 // notify has a letter sent to the user of an account about something that was done, and names a page in it unless
-// path is empty.
-func (a *app) notify(ctx context.Context, kind, account, path string) error {
+// path is empty. What was done stays when the letter cannot be queued: who was told that it failed would do it twice.
+func (a *app) notify(ctx context.Context, kind, account, path string) {
+	if err := a.queue(ctx, kind, account, path); err != nil {
+		a.log.ErrorContext(ctx, "letter not queued", "kind", kind, "error", err)
+	}
+}
+
+func (a *app) queue(ctx context.Context, kind, account, path string) error {
 	acc, err := a.auth.Account(ctx, account)
 	if !a.mails() || errors.Is(err, auth.ErrNoAccount) {
 		return nil

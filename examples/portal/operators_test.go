@@ -241,6 +241,18 @@ func TestMailServerDown(t *testing.T) {
 	require.Equal(t, 0, p.stop())
 }
 
+// TestLetterNotQueued: what was done is told as done. Who is told that it failed would do it twice.
+func TestLetterNotQueued(t *testing.T) {
+	t.Parallel()
+	p := fresh(t)
+	path := p.as("noordzee", "customer").openTicket("Invoice", "Where is it?", "a.txt", "a")
+	agent := p.as("noordzee", "agent")
+	p.exec(`ALTER TABLE ps_outbox RENAME TO ps_outbox_away`)
+	require.Equal(t, http.StatusSeeOther, agent.post(path+"/reply", "body", "It is on its way.").status)
+	require.Equal(t, 1, strings.Count(agent.get(path).body, "It is on its way."))
+	require.Contains(t, p.log(), "letter not queued")
+}
+
 // TestServerFlags refuses what is wrong with the flags about other servers, without repeating a password.
 func TestServerFlags(t *testing.T) {
 	t.Parallel()

@@ -299,9 +299,7 @@ func (a *app) replyTicket(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if p.ID != t.Customer {
-		if err := a.notify(ctx, ticketAnswered, t.Customer, "/tickets/"+t.ID); err != nil {
-			return err
-		}
+		a.notify(ctx, ticketAnswered, t.Customer, "/tickets/"+t.ID)
 	}
 	return done(w, r, "/tickets/"+t.ID, "replied")
 }
