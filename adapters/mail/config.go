@@ -40,7 +40,8 @@ type Config struct {
 	Security Security
 	// RootCAs are the certificate authorities that are trusted. Nil means the system's.
 	RootCAs *x509.CertPool
-	// Username and Password sign in to the server, by SCRAM, PLAIN or LOGIN. Empty means that it asks for neither.
+	// Username and Password sign in to the server, by SCRAM, PLAIN or LOGIN, or NTLM or CRAM-MD5 where it has none of
+	// them. Empty means that it asks for neither.
 	Username, Password string
 	// From is the sender's mailbox, such as "Acme Portal <portal@acme.example>" (RFC 5322 section 3.4). Required.
 	From string
