@@ -16,7 +16,6 @@ import (
 	"github.com/portalsec/portalsec"
 	"github.com/portalsec/portalsec/auth"
 	"github.com/portalsec/portalsec/outbox"
-	"github.com/portalsec/portalsec/rbac"
 )
 
 // sentMail is a mail of a demonstration.
@@ -168,23 +167,10 @@ type mailView struct {
 	MayEdit bool
 }
 
-// operator refuses everybody but those of the organisation that runs the portal: the queue is that of all.
-func (a *app) operator(r *http.Request, perm *rbac.Perm) error {
-	p, err := a.demand(r, perm)
-	if err != nil {
-		return err
-	}
-	org, err := a.store.organisation(r.Context(), p.Tenant)
-	if err == nil && !org.Operator {
-		err = rbac.ErrDenied
-	}
-	return err
-}
-
 // mailPage shows the administrator what waits for the mail server, and what it would not take.
 func (a *app) mailPage(w http.ResponseWriter, r *http.Request) error {
 	ctx := r.Context()
-	if err := a.operator(r, mailRead); err != nil {
+	if _, err := a.demandOperator(r, mailRead); err != nil {
 		return err
 	}
 	v := mailView{MayEdit: a.may(ctx, mailEdit)}
@@ -215,7 +201,7 @@ func (a *app) dropMail(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (a *app) onLetter(w http.ResponseWriter, r *http.Request, act func(context.Context, string) error, notice string) error {
-	if err := a.operator(r, mailEdit); err != nil {
+	if _, err := a.demandOperator(r, mailEdit); err != nil {
 		return err
 	}
 	// A letter that is gone was sent or dropped meanwhile, which the page shows.

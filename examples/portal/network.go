@@ -50,8 +50,8 @@ func prefixLines(rules []ipfilter.PrefixRule) string {
 	return b.String()
 }
 
-// demandOperator checks a permission that only the people of the operator have: network rules hold for all
-// organisations, so none of the others may set them.
+// demandOperator checks a permission that only the people of the operator have: network rules and outgoing mail are
+// those of all organisations, so none of the others may touch them.
 func (a *app) demandOperator(r *http.Request, perm *rbac.Perm) (portalsec.Principal, error) {
 	p, err := a.demand(r, perm)
 	if err != nil {

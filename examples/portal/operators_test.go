@@ -126,10 +126,11 @@ func TestDeleteUser(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, status(agent.call("/api/mfa", map[string]string{"code": code})))
 	require.Equal(t, http.StatusSeeOther, agent.post("/account/contact", "phone", "+31 20 555 01 23", "address", "").status)
+	id := strings.TrimPrefix(path, "/admin/users/")
+	p.exec(`UPDATE ps_account SET frozen_until = ? WHERE id = ?`, time.Now().Add(time.Hour).UnixMicro(), id)
 
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/delete").status)
 	require.Equal(t, http.StatusUnauthorized, agent.get("/api/me").status)
-	id := strings.TrimPrefix(path, "/admin/users/")
 	for _, of := range []string{"ps_account WHERE id", "ps_session WHERE user_id", "ps_mfa_factor WHERE user_id", "portal_contact WHERE account_id"} {
 		require.Zero(t, query[int](p, `SELECT COUNT(*) FROM `+of+` = ?`, id), of)
 	}

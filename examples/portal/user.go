@@ -106,24 +106,34 @@ func (a *app) unlockUser(r *http.Request, acc auth.Account) error {
 }
 
 // deleteUser removes the account, its second factors and its contact details. Tickets and appointments stay until the
-// retention policy's time has come.
+// retention policy's time has come. The account goes last, so that what has failed half way can be done again. Disabled,
+// it lets nobody in meanwhile.
 func (a *app) deleteUser(r *http.Request, acc auth.Account) error {
 	ctx := r.Context()
+	if err := a.auth.SetDisabled(ctx, acc.ID, true); err != nil {
+		return err
+	}
+	if acc.FrozenUntil.After(a.now()) {
+		if err := a.auth.Unfreeze(ctx, acc.ID); err != nil {
+			return err
+		}
+	}
 	factors, err := a.mfa.Factors(ctx, acc.Tenant, acc.ID)
 	if err != nil {
 		return err
 	}
-	if err := a.auth.DeleteAccount(ctx, acc.ID); err != nil {
-		return err
-	}
-	// The account is gone, so there is no second try: one that fails must not keep the others.
-	err = a.store.deleteContact(ctx, acc.Tenant, acc.ID)
 	for _, f := range factors {
-		if f.Kind != portalsec.FactorRecovery { // recovery codes go with the factor that they stand in for
-			err = errors.Join(err, a.mfa.Remove(ctx, acc.Tenant, acc.ID, f.ID))
+		if f.Kind == portalsec.FactorRecovery {
+			continue // recovery codes go with the factor that they stand in for
+		}
+		if err := a.mfa.Remove(ctx, acc.Tenant, acc.ID, f.ID); err != nil {
+			return err
 		}
 	}
-	return err
+	if err := a.store.deleteContact(ctx, acc.Tenant, acc.ID); err != nil {
+		return err
+	}
+	return a.auth.DeleteAccount(ctx, acc.ID)
 }
 
 // endAllSessions signs out everybody of the organisation, the administrator included.

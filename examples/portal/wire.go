@@ -248,11 +248,7 @@ func wire(ctx context.Context, cfg config, in inputs, log *slog.Logger) (_ *app,
 	if a.mfa, err = mfa.New(mfa.Config{
 		Store: tables.Factors(), Sealer: ring.Field("mfa", "secret"), Issuer: "Portal", Profile: profile,
 		Frozen: func(ctx context.Context, tenant, user string) (bool, error) {
-			frozen, err := a.auth.FactorsFrozen(ctx, tenant, user)
-			if errors.Is(err, auth.ErrNoAccount) {
-				err = nil // the account was deleted, and its factors are to follow
-			}
-			return frozen, err
+			return a.auth.FactorsFrozen(ctx, tenant, user)
 		},
 		Audit: a.audit, Deny: a.deny, EnrolPath: "/enrol", Exempt: exempt,
 	}); err != nil {
