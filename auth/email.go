@@ -47,7 +47,8 @@ func (a *Auth) ChangeEmail(ctx context.Context, r *http.Request, password, email
 
 // ConfirmEmail gives an account the address that a link was sent to. All its sessions end, also that of the browser
 // that asked for the change: the link may be opened in any browser, and which of them are the owner's it cannot tell.
-// The former address gets a letter whose link takes the change back.
+// The former address gets a letter whose link takes the change back. What too many wrong passwords at the new one have
+// closed is open.
 //
 // It returns [ErrNoToken] when the link is not good, which includes that the account has changed since or another has
 // the address, and [ErrFrozen] while the account is frozen, which leaves the link as it is. Of several concurrent calls for
@@ -67,21 +68,28 @@ func (a *Auth) ConfirmEmail(ctx context.Context, r *http.Request, token string) 
 	}
 	former := p.Email
 	p = p.moved(t.data.Email, a.now())
+	key, err := a.loginKey(ctx, p.Email)
+	if err != nil {
+		return err
+	}
 	err = a.recorded(ctx, by(audit.AuthEmailChanged, rec), func(ctx context.Context) error {
 		if err := a.consume(ctx, t); err != nil {
 			return err
 		}
 		won, err := a.setEmail(ctx, rec, p)
 		switch {
-		case err != nil:
+		case !won && err != nil:
 			return err
 		case !won:
 			return ErrNoToken
 		}
-		if err := a.revokeLinks(ctx, rec.ID); err != nil {
-			return err
-		}
-		return a.notify(ctx, rec, letterEmailChanged, map[string]string{dataEmail: former})
+		// The address is changed: its owner is told whatever else fails.
+		return errors.Join(
+			err,
+			a.revokeLinks(ctx, rec.ID),
+			a.throttle.Reset(ctx, key), // whoever guessed at the new address must not have closed it
+			a.notify(ctx, rec, letterEmailChanged, map[string]string{dataEmail: former}),
+		)
 	})
 	return noTokenIfTaken(err)
 }

@@ -41,12 +41,12 @@ func (a *Auth) CompletePasswordChange(ctx context.Context, w http.ResponseWriter
 		}
 		won, err = a.replacePassword(ctx, &rec, NewPassword{Hash: hash, Set: a.now(), Keep: a.policy.History()}, "")
 		switch {
-		case err != nil:
+		case !won && err != nil:
 			return err
 		case !won:
 			return ErrNoPending
 		}
-		return a.notify(ctx, rec, letterPasswordChanged, nil)
+		return errors.Join(err, a.notify(ctx, rec, letterPasswordChanged, nil))
 	})
 	switch {
 	case errors.Is(err, ErrNoPending):

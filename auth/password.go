@@ -46,12 +46,12 @@ func (a *Auth) changePassword(ctx context.Context, rec AccountRecord, pw, except
 	return a.recorded(ctx, by(audit.AuthPasswordChanged, rec), func(ctx context.Context) error {
 		won, err := a.replacePassword(ctx, &rec, NewPassword{Hash: hash, Set: a.now(), Keep: a.policy.History()}, except)
 		switch {
-		case err != nil:
+		case !won && err != nil:
 			return err
 		case !won: // what was checked is no longer the password
 			return ErrLoginRefused
 		}
-		return a.notify(ctx, rec, letterPasswordChanged, nil)
+		return errors.Join(err, a.notify(ctx, rec, letterPasswordChanged, nil))
 	})
 }
 

@@ -39,6 +39,7 @@ func (a *Auth) Register(ctx context.Context, r *http.Request, n NewRegistration)
 }
 
 // CompleteRegistration makes the account of a link that Register sent, with a password of its own. It signs nobody in.
+// What too many wrong passwords at that address have closed is open.
 //
 // It returns [ErrNoToken] when the link is not good, or its address has got an account meanwhile, and a
 // [*password.PolicyError] for a password that is not good enough, which leaves the link as it is. Of several concurrent
@@ -63,10 +64,18 @@ func (a *Auth) CompleteRegistration(ctx context.Context, r *http.Request, token,
 	if err != nil {
 		return Account{}, err
 	}
+	key, err := a.loginKey(ctx, p.Email)
+	if err != nil {
+		return Account{}, err
+	}
 	e := by(audit.AuthAccountCreated, rec)
 	e.Details = []audit.Detail{{Name: "by", Value: string(PurposeRegistration)}}
 	err = a.recorded(ctx, e, func(ctx context.Context) error {
 		if err := a.consume(ctx, t); err != nil {
+			return err
+		}
+		// Whoever guessed at the address before it had an account must not have closed it.
+		if err := a.throttle.Reset(ctx, key); err != nil {
 			return err
 		}
 		return a.create(ctx, rec)

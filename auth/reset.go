@@ -63,18 +63,17 @@ func (a *Auth) setByLink(ctx context.Context, r *http.Request, p Purpose, token,
 		}
 		won, err := a.replacePassword(ctx, &rec, NewPassword{Hash: hash, Set: a.now(), Keep: a.policy.History()}, "")
 		switch {
-		case err != nil:
+		case !won && err != nil:
 			return err
 		case !won:
 			return ErrNoToken
 		}
-		if err := a.throttle.Reset(ctx, key); err != nil {
-			return err
-		}
+		err = errors.Join(err, a.throttle.Reset(ctx, key))
 		if p == PurposeInvitation {
-			return nil // nothing has been replaced
+			return err // nothing has been replaced
 		}
-		return a.notify(ctx, rec, letterPasswordChanged, nil)
+		// The password is changed: its owner is told whatever else fails.
+		return errors.Join(err, a.notify(ctx, rec, letterPasswordChanged, nil))
 	})
 	if err != nil {
 		return AccountRecord{}, withoutReason(err)
