@@ -167,7 +167,7 @@ func (a *Auth) requested(ctx context.Context, r *http.Request, e audit.Event, l 
 		return err
 	}
 	e.Details = append(e.Details, audit.Detail{Name: "login", Value: key[max(0, len(key)-8):]})
-	if err := a.takeMail(ctx, r, key, e); err != nil {
+	if err := a.takeMail(ctx, r, l.Kind+"/"+key, e); err != nil {
 		return err
 	}
 	return a.recorded(ctx, e, func(ctx context.Context) error { return a.queue(ctx, l) })

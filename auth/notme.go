@@ -46,7 +46,7 @@ type Incident struct {
 	// AddressRestored tells that the account has got its former e-mail address back.
 	AddressRestored bool
 	// AddressTaken tells that it could not, because another account has that address now: an administrator must
-	// find out whose it is. No letter was sent then.
+	// find out whose it is. No letter was sent then, and the account is disabled.
 	AddressTaken bool
 }
 
@@ -58,7 +58,8 @@ type former struct {
 
 // moved gives p with another address and remembers the one before it. Addresses are a stack: when a report restores
 // one, all that came after it are forgotten. So an attacker who changes the address twice has, in the notice that goes
-// to the first of theirs, a link that works until the owner has used theirs, and never after it.
+// to the first of theirs, a link that restores it until the owner has used theirs, and that after it can only lock the
+// account again.
 func (p profile) moved(email string, now time.Time) profile {
 	p.Former = slices.DeleteFunc(slices.Clone(p.Former), func(f former) bool { return !f.Until.After(now) })
 	if len(p.Former) < maxFormer {
@@ -82,7 +83,8 @@ func (p profile) restored(email string) (profile, bool) {
 // of the notice's link. Call it for a POST only. In one act
 //
 //   - the account's factors and address are frozen for 72 hours (see [Auth.Freeze]),
-//   - the account gets the address back to which the notice went, if it has another one now,
+//   - the account gets the address back to which the notice went, if it has another one now; if another account has that
+//     address meanwhile, this one is disabled, because a new password would be mailed to whoever has its present address,
 //   - the password is taken away, and all sessions end, with them the one that the notice was about, logins under way and
 //     whatever a staff member does as this user,
 //   - other mailed links to change the account die, and a letter with a link to set a new password is queued,
@@ -93,8 +95,8 @@ func (p profile) restored(email string) (profile, bool) {
 // may have failed. All is tried even so, and the token stays good unless it is the incident alone that was lost, so
 // that the user can try again.
 //
-// Browsers that are known for the account stay known: what they hold chooses how guesses are counted and proves
-// nobody's identity, see package throttle.
+// Browsers that are known for the account stay known: what they hold chooses how guesses are counted and whether a
+// sign-in makes a notice, and proves nobody's identity, see package throttle.
 func (a *Auth) NotMe(ctx context.Context, r *http.Request, token string) error {
 	t, err := a.useToken(ctx, r, PurposeNotMe, token)
 	if err != nil {
@@ -166,6 +168,13 @@ func (a *Auth) lockDown(ctx context.Context, t oneTimeToken, i *Incident) error 
 		err := a.queue(ctx, portalsec.Letter{Kind: letterResetForced, Tenant: tenant, Account: id})
 		if err != nil {
 			return err
+		}
+	}
+	if i.AddressTaken {
+		// The address that the account keeps may be a thief's, and a link to set a password would go there. Late, because
+		// a disabled account takes no report.
+		if err := a.accounts.SetDisabled(ctx, id, true); err != nil {
+			return fmt.Errorf("auth: report: disable: %w", err)
 		}
 	}
 	return a.consume(ctx, t)

@@ -312,6 +312,11 @@ func TestNotMeAddressTaken(t *testing.T) {
 	require.True(t, f.desk.got[0].AddressTaken)
 	require.False(t, f.desk.got[0].AddressRestored)
 	require.Equal(t, "address-taken", f.last(audit.AuthReported).Reason)
+
+	// Nor does the thief get one by asking for it.
+	require.True(t, must(f.Account(t.Context(), f.acc.ID)).Disabled)
+	require.NoError(t, f.RequestReset(t.Context(), f.post(), newAddress))
+	require.Empty(t, f.mails())
 }
 
 func TestNotMeRefuses(t *testing.T) {

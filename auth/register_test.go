@@ -130,3 +130,17 @@ func TestRaceRegistration(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, all, 1)
 }
+
+// TestRegisterSilencesNobody: who registers an address again and again keeps its owner from no letter of another kind.
+func TestRegisterSilencesNobody(t *testing.T) {
+	t.Parallel()
+	f := setUpMail(t, nil)
+	_, err := f.CreateAccount(t.Context(), auth.NewAccount{Tenant: "acme", Email: address, Password: goodPassword})
+	require.NoError(t, err)
+	var throttled *auth.ThrottledError
+	for range 5 {
+		err = f.Register(t.Context(), f.post(), auth.NewRegistration{Tenant: "acme", Email: address})
+	}
+	require.ErrorAs(t, err, &throttled)
+	require.NoError(t, f.RequestReset(t.Context(), f.post(), address))
+}

@@ -76,7 +76,7 @@ func (a *app) OpenIncident(ctx context.Context, i auth.Incident) error {
 	case i.AddressRestored:
 		r.Note = "The account has its former e-mail address back."
 	case i.AddressTaken:
-		r.Note = "The account's former e-mail address belongs to another account now, so no mail was sent. Find out whose it is."
+		r.Note = "The account's former e-mail address belongs to another account now. No mail was sent, and the account is disabled: find out whose it is."
 	}
 	return a.store.addReport(ctx, r)
 }
