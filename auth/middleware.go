@@ -76,7 +76,7 @@ func (a *Auth) Middleware() portalsec.Middleware {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			p, stale, err := a.identify(r)
 			if err == nil && stale {
-				r, err = a.restamp(w, r, p)
+				w, r, err = a.restamp(w, r, p)
 			}
 			switch {
 			case err == nil:
@@ -89,6 +89,9 @@ func (a *Auth) Middleware() portalsec.Middleware {
 				return
 			}
 			next.ServeHTTP(w, r)
+			if u, ok := w.(*uncached); ok && !u.begun {
+				u.WriteHeader(http.StatusOK) // the handler has written nothing
+			}
 		})
 	}
 }

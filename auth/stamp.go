@@ -45,23 +45,54 @@ func (s stamp) String() string { return string(s[:]) }
 func (s stamp) is(text string) bool { return string(s[:]) == text }
 
 // restamp gives the session of r a new token, because the roles of p are no longer those with which it got its token.
-// The request that it gives back carries the new token. When another request was first, that one's answer carries the
-// cookie, and r goes on: it was checked before its token died.
-func (a *Auth) restamp(w http.ResponseWriter, r *http.Request, p portalsec.Principal) (*http.Request, error) {
+// The request that it gives back carries the new token, and the answer can be kept by no cache. When another request was
+// first, that one's answer carries the cookie, and r goes on: it was checked before its token died.
+func (a *Auth) restamp(w http.ResponseWriter, r *http.Request, p portalsec.Principal) (http.ResponseWriter, *http.Request, error) {
 	_, err := a.sessions.Restamp(r.Context(), w, r, stampOf(p.Roles).String())
 	switch {
 	case errors.Is(err, ErrNoSession):
-		return r, nil
+		return w, r, nil
 	case err != nil:
-		return r, err
+		return w, r, err
 	}
 	cookies := w.Header()["Set-Cookie"]
 	c, err := http.ParseSetCookie(cookies[len(cookies)-1])
 	if err != nil {
-		return r, fmt.Errorf("auth: restamp: %w", err)
+		return w, r, fmt.Errorf("auth: restamp: %w", err)
 	}
-	return withCookie(r, c.Name, c.Value), nil
+	return &uncached{ResponseWriter: w}, withCookie(r, c.Name, c.Value), nil
 }
+
+// uncached forbids that an answer be kept, whatever the handler says of it: a cache that gave the cookie of a session to
+// others would sign them in.
+type uncached struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (u *uncached) WriteHeader(status int) {
+	u.begun = true
+	u.Header().Set("Cache-Control", "no-store")
+	u.ResponseWriter.WriteHeader(status)
+}
+
+func (u *uncached) Write(b []byte) (int, error) {
+	if !u.begun {
+		u.WriteHeader(http.StatusOK)
+	}
+	return u.ResponseWriter.Write(b)
+}
+
+// FlushError sends what there is, and before it the header.
+func (u *uncached) FlushError() error {
+	if !u.begun {
+		u.WriteHeader(http.StatusOK)
+	}
+	return http.NewResponseController(u.ResponseWriter).Flush()
+}
+
+// Unwrap is for [http.ResponseController].
+func (u *uncached) Unwrap() http.ResponseWriter { return u.ResponseWriter }
 
 // withCookie gives r with another value of a cookie, so that a handler can rotate and end the session that has a new
 // token since r was sent.

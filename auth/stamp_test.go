@@ -66,6 +66,38 @@ func TestNewTokenAfterChangeOfRoles(t *testing.T) {
 	}
 }
 
+// TestNewTokenIsNotCached: what a handler says of its answer does not let a cache keep the cookie for others.
+func TestNewTokenIsNotCached(t *testing.T) {
+	t.Parallel()
+	for name, write := range map[string]func(http.ResponseWriter){
+		"with a status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
+		"a body":        func(w http.ResponseWriter) { _, _ = w.Write([]byte("body {}")) },
+		"nothing":       func(http.ResponseWriter) {},
+		"a flush":       func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := setUp(t, nil)
+			f.roles = []string{"agent"}
+			f.account()
+			b := f.browser()
+			b.mustLogin()
+			h := f.Middleware()(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Cache-Control", "public, max-age=3600")
+				write(w)
+			}))
+			w := httptest.NewRecorder()
+			h.ServeHTTP(w, b.request("GET", "/static/portal.css"))
+			require.Equal(t, "public, max-age=3600", w.Result().Header.Get("Cache-Control"), "nothing has changed")
+			f.roles = []string{"agent", "admin"}
+			w = httptest.NewRecorder()
+			h.ServeHTTP(w, b.request("GET", "/static/portal.css"))
+			require.Len(t, w.Result().Cookies(), 1)
+			require.Equal(t, "no-store", w.Result().Header.Get("Cache-Control"))
+		})
+	}
+}
+
 // TestRoleChangeInFlight sends requests at once that all have been checked before the first gets the new token.
 func TestRoleChangeInFlight(t *testing.T) {
 	t.Parallel()
