@@ -60,6 +60,9 @@ func TestUserPage(t *testing.T) {
 	require.Equal(t, http.StatusOK, first.get("/api/me").status)
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/sessions/"+sessions[0][1]+"/end").status, "it is over already")
 
+	other := admin.user("Mila Jansen")
+	require.Equal(t, other+"?done=ended", admin.post(other+"/sessions/end").header.Get("Location"))
+	require.Equal(t, path+"?done=unlocked", admin.post(path+"/unlock").header.Get("Location"))
 	third := p.as("noordzee", "agent")
 	require.Equal(t, http.StatusSeeOther, admin.post(path+"/sessions/end").status)
 	require.Equal(t, http.StatusUnauthorized, first.get("/api/me").status)

@@ -62,7 +62,7 @@ func (a *app) securityPage(w http.ResponseWriter, r *http.Request) error {
 		{"A session ends when it is not used for", inWords(s.IdleTimeout)},
 		{"A session ends in any case after", inWords(s.AbsoluteTimeout)},
 		{"Sessions of one user", atMost(s.MaxSessions)},
-		{"Shortest password", fmt.Sprintf("%d characters, and none of those that attackers try first", s.PasswordMinSingle)},
+		{"Shortest password", fmt.Sprintf("%d characters, and none of the 110,000 that are tried first", s.PasswordMinSingle)},
 		{"A link to set a new password is good for", inWords(s.ResetLifetime)},
 		{"An invitation is good for", inWords(s.InvitationLifetime)},
 		{"A proof for something sensitive is fresh for", inWords(s.FreshFor)},

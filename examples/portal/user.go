@@ -65,7 +65,7 @@ func (a *app) onUser(perm *rbac.Perm, back, notice string, act func(r *http.Requ
 			return mistake(err, func(status int, text string) error { return a.showUser(w, r, status, text) })
 		}
 		if back == "" {
-			back = "/admin/users/" + acc.ID
+			return done(w, r, "/admin/users/"+acc.ID, notice)
 		}
 		return done(w, r, back, notice)
 	}

@@ -12,6 +12,7 @@ import (
 	"html/template"
 	"io"
 	"mime"
+	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -298,6 +299,10 @@ func (a *app) answer(w http.ResponseWriter, r *http.Request, err error) {
 			return
 		}
 		a.log.ErrorContext(r.Context(), "request failed", "method", r.Method, "route", r.Pattern, "error", err)
+		if unreachable(err) {
+			a.deny(w, r, auth.DenialOf(err))
+			return
+		}
 		a.deny(w, r, portalsec.Denial{Status: http.StatusInternalServerError, Code: "internal",
 			Detail: "Something went wrong on our side. It was logged; please try again."})
 	}
@@ -327,6 +332,12 @@ func parseForm(w http.ResponseWriter, r *http.Request) error {
 	default:
 		return problem{http.StatusBadRequest, "The form did not arrive whole. Please send it again."}
 	}
+}
+
+// unreachable tells whether a database, Redis or the like does not answer, which may be better in a minute.
+func unreachable(err error) bool {
+	var network net.Error
+	return errors.As(err, &network) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, io.EOF)
 }
 
 // isRoleDenial tells whether the role policy refused.
