@@ -90,7 +90,7 @@ func (a *Auth) Middleware() portalsec.Middleware {
 			}
 			next.ServeHTTP(w, r)
 			if u, ok := w.(*uncached); ok && !u.begun {
-				u.WriteHeader(http.StatusOK) // the handler has written nothing
+				u.Header().Set("Cache-Control", "no-store") // the handler has written nothing
 			}
 		})
 	}

@@ -70,12 +70,14 @@ type uncached struct {
 	begun bool
 }
 
+// WriteHeader has the last word on Cache-Control. After an informational answer, such as 103, another follows.
 func (u *uncached) WriteHeader(status int) {
-	u.begun = true
+	u.begun = u.begun || status >= 200 || status == http.StatusSwitchingProtocols
 	u.Header().Set("Cache-Control", "no-store")
 	u.ResponseWriter.WriteHeader(status)
 }
 
+// Write begins the answer where the handler has not.
 func (u *uncached) Write(b []byte) (int, error) {
 	if !u.begun {
 		u.WriteHeader(http.StatusOK)

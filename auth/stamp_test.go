@@ -66,6 +66,15 @@ func TestNewTokenAfterChangeOfRoles(t *testing.T) {
 	}
 }
 
+// final keeps the final answer: the recorder takes an informational one for it.
+type final struct{ *httptest.ResponseRecorder }
+
+func (f final) WriteHeader(status int) {
+	if status >= 200 {
+		f.ResponseRecorder.WriteHeader(status)
+	}
+}
+
 // TestNewTokenIsNotCached: what a handler says of its answer does not let a cache keep the cookie for others.
 func TestNewTokenIsNotCached(t *testing.T) {
 	t.Parallel()
@@ -73,7 +82,12 @@ func TestNewTokenIsNotCached(t *testing.T) {
 		"with a status": func(w http.ResponseWriter) { w.WriteHeader(http.StatusOK) },
 		"a body":        func(w http.ResponseWriter) { _, _ = w.Write([]byte("body {}")) },
 		"nothing":       func(http.ResponseWriter) {},
-		"a flush":       func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
+		"a hint before": func(w http.ResponseWriter) {
+			w.WriteHeader(http.StatusEarlyHints)
+			w.Header().Set("Cache-Control", "public, max-age=3600")
+			_, _ = w.Write([]byte("body {}"))
+		},
+		"a flush": func(w http.ResponseWriter) { _ = http.NewResponseController(w).Flush() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -87,11 +101,11 @@ func TestNewTokenIsNotCached(t *testing.T) {
 				write(w)
 			}))
 			w := httptest.NewRecorder()
-			h.ServeHTTP(w, b.request("GET", "/static/portal.css"))
+			h.ServeHTTP(final{w}, b.request("GET", "/static/portal.css"))
 			require.Equal(t, "public, max-age=3600", w.Result().Header.Get("Cache-Control"), "nothing has changed")
 			f.roles = []string{"agent", "admin"}
 			w = httptest.NewRecorder()
-			h.ServeHTTP(w, b.request("GET", "/static/portal.css"))
+			h.ServeHTTP(final{w}, b.request("GET", "/static/portal.css"))
 			require.Len(t, w.Result().Cookies(), 1)
 			require.Equal(t, "no-store", w.Result().Header.Get("Cache-Control"))
 		})
